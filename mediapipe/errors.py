@@ -7,7 +7,7 @@
     │   ├── UsageError           2   the command line, a profile or a setting is wrong
     │   │   └── UnsafeDestination    the store would let a recording be overwritten
     │   ├── CredentialsError     4   login refused, token dead, permission missing
-    │   ├── PlatformDown         3   the far side stayed unreachable after every retry
+    │   ├── PlatformDown         5   the far side stayed unreachable after every retry
     │   ├── LedgerUnavailable    1   the ledger cannot be opened, read or written
     │   └── DiskFull             1   no room for spool or ledger
     ├── ItemError                one item's outcome; its siblings go on
@@ -100,7 +100,7 @@ class PlatformDown(Fatal):
     """The platform could not be reached."""
 
     code = "platform_down"
-    exit_code = ExitCode.ITEMS
+    exit_code = ExitCode.UNPROVEN
     hint = "run again later; nothing is lost"
 
 

@@ -1,0 +1,237 @@
+"""HTTP with one API generation: bearer token, pacing, retry, and errors translated at one border.
+
+The only module besides ``signed`` that touches httpx. A foreign exception never leaves it.
+"""
+
+from __future__ import annotations
+
+import errno
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+
+import httpx
+
+from mediapipe import __version__
+from mediapipe.convirza.answers import failure, read_json, read_problem
+from mediapipe.convirza.models import Tokens, User, read_tokens
+from mediapipe.errors import CredentialsError, DiskFull, Rejected, Transient, UsageError
+from mediapipe.pacing import Pacer, RetryPolicy
+from mediapipe.redact import redact
+
+USER_AGENT = f"convirza-mediapipe/{__version__}"
+
+Query = Mapping[str, str | int | list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to connect, between two reads, to write, and to get a pooled connection."""
+
+    connect: float = 10.0
+    read: float = 60.0
+    write: float = 60.0
+    pool: float = 120.0
+
+
+TransportFactory = Callable[[], httpx.AsyncBaseTransport]
+
+
+@asynccontextmanager
+async def open_http(
+    timeouts: Timeouts, *, connections: int, transport: TransportFactory | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Open an HTTP client: redirects, retries and environment proxies' credentials are never its business.
+
+    ``transport`` replaces what moves the bytes under httpx.
+    """
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    async with httpx.AsyncClient(
+        timeout=httpx.Timeout(timeouts.read, connect=timeouts.connect, write=timeouts.write, pool=timeouts.pool),
+        limits=limits,
+        follow_redirects=False,
+        headers={"User-Agent": USER_AGENT},
+        transport=transport() if transport else None,
+    ) as client:
+        yield client
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn every httpx exception into one of ours; ``doing`` names the request without its query."""
+    try:
+        yield
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.CookieConflict) as error:
+        raise UsageError(f"{doing}: {redact(str(error))}") from None
+    except (httpx.HTTPError, httpx.StreamError) as error:
+        # ``from None``: httpx exceptions carry the request, and its URL may be a credential.
+        raise Transient(f"{doing}: {_why(error)}", code="network") from None
+    except (ssl.SSLError, OSError) as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:  # from the spool a body is poured into
+            raise DiskFull(f"{doing}: no room for the spool file") from error
+        raise Transient(f"{doing}: {type(error).__name__}: {redact(str(error))}", code="network") from None
+
+
+def _why(error: Exception) -> str:
+    cause = f"{type(error).__name__}"
+    text = redact(str(error))
+    return f"{cause}: {text}" if text else cause
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer: parsed JSON and the platform's clock in Unix seconds."""
+
+    body: Any
+    server_time: float
+
+
+def server_time(headers: Mapping[str, str]) -> float:
+    """Return the platform's clock from its ``Date`` header, or ours without one."""
+    try:
+        return parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return time.time()
+
+
+class TokenSource(Protocol):
+    """What a session needs of a token manager."""
+
+    @property
+    def user(self) -> User | None:
+        """Who the login is, when known."""
+        ...
+
+    async def bearer(self) -> str:
+        """Return a token believed to be alive."""
+        ...
+
+    async def renew(self, dead: str) -> str:
+        """Return another token than the one just refused."""
+        ...
+
+
+class Session:
+    """Requests to one generation's API under one login."""
+
+    def __init__(
+        self, http: httpx.AsyncClient, base: str, tokens: TokenSource, pacer: Pacer, retry: RetryPolicy
+    ) -> None:
+        self._http = http
+        self._base = base.rstrip("/")
+        self.tokens = tokens
+        self._pacer = pacer
+        self._retry = retry
+        self.requests = 0
+
+    async def get(self, path: str, query: Query | None = None, *, doing: str) -> Answer:
+        """GET ``path`` and return its JSON; repeated on passing faults, the token renewed once on 401.
+
+        Raises ``Transient`` when it stayed unreachable, ``CredentialsError``, or ``Rejected`` with the
+        platform's words (``code`` is ``http_404`` and the like).
+        """
+        return await self._retry.run(lambda: self._get(path, query, doing))
+
+    async def _get(self, path: str, query: Query | None, doing: str) -> Answer:
+        token = await self.tokens.bearer()
+        response = await self._send(path, query, token, doing)
+        if response.status_code == 401:
+            token = await self.tokens.renew(token)
+            response = await self._send(path, query, token, doing)
+        error = failure(response.status_code, response.headers, response.content, doing=doing)
+        if error is not None:
+            raise error
+        body = read_json(response.content)
+        if body is None:
+            problem = read_problem(response.status_code, response.content)
+            raise Transient(f"{doing}: the answer is not JSON: {problem}", code="unreadable_answer")
+        return Answer(body, server_time(response.headers))
+
+    async def _send(self, path: str, query: Query | None, token: str, doing: str) -> httpx.Response:
+        params = httpx.QueryParams(dict(query)) if query else None
+        async with self._pacer.turn():
+            self.requests += 1
+            with translated(doing):
+                response = await self._http.get(
+                    self._base + path, params=params, headers={"Authorization": f"Bearer {token}"}
+                )
+            error = failure(response.status_code, response.headers, response.content, doing=doing)
+            if isinstance(error, Transient):  # inside the turn, so that pacing learns of it
+                raise error
+        return response
+
+
+async def _token_call(
+    http: httpx.AsyncClient, url: str, *, json: Mapping[str, str] | None, form: Mapping[str, str] | None, doing: str
+) -> Tokens:
+    with translated(doing):
+        response = await http.post(url, json=json, data=form)
+    error = failure(response.status_code, response.headers, response.content, doing=doing)
+    if isinstance(error, Transient):
+        raise error
+    if error is not None:
+        raise CredentialsError(error.message, hint="check the login and that the account may use this API")
+    tokens = read_tokens(read_json(response.content))
+    if tokens is None:
+        raise Transient(f"{doing}: the answer holds no access token", code="unreadable_answer")
+    return tokens
+
+
+class V3Login:
+    """Logs in to v3: JSON ``{email, password}``; refresh tokens are single-use."""
+
+    def __init__(self, http: httpx.AsyncClient, base: str, email: str, password: Callable[[], str]) -> None:
+        self._http, self._base = http, base.rstrip("/")
+        self._email, self._password = email, password
+
+    async def log_in(self) -> Tokens:
+        """See :class:`~mediapipe.convirza.tokens.Login`."""
+        body = {"email": self._email, "password": self._password()}
+        return await _token_call(self._http, f"{self._base}/token", json=body, form=None, doing="v3 login")
+
+    async def refresh(self, refresh_token: str) -> Tokens | None:
+        """See :class:`~mediapipe.convirza.tokens.Login`. Sent once: a second try would spend a dead token."""
+        body = {"refresh_token": refresh_token}
+        try:
+            return await _token_call(
+                self._http, f"{self._base}/refresh-token", json=body, form=None, doing="v3 token refresh"
+            )
+        except (CredentialsError, Rejected):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class V2Credentials:
+    """What a v2 login needs besides the user; the secrets are fetched when they are used."""
+
+    email: str
+    password: Callable[[], str]
+    client_id: str
+    client_secret: Callable[[], str]
+
+
+class V2Login:
+    """Logs in to v2: form-urlencoded password grant with a client id and secret; there is no refresh."""
+
+    def __init__(self, http: httpx.AsyncClient, base: str, credentials: V2Credentials) -> None:
+        self._http, self._base, self._credentials = http, base.rstrip("/"), credentials
+
+    async def log_in(self) -> Tokens:
+        """See :class:`~mediapipe.convirza.tokens.Login`."""
+        form = {
+            "grant_type": "password",
+            "client_id": self._credentials.client_id,
+            "client_secret": self._credentials.client_secret(),
+            "username": self._credentials.email,
+            "password": self._credentials.password(),
+        }
+        return await _token_call(self._http, f"{self._base}/token", json=None, form=form, doing="v2 login")
+
+    async def refresh(self, refresh_token: str) -> Tokens | None:
+        """Return None: v2 has no refresh endpoint."""
+        return None
+

@@ -1,0 +1,203 @@
+"""Downloads through signed URLs: streamed, hashed on the way, resumed by Range when that is safe.
+
+No bearer token ever goes to the recordings host: this client has none to send. The URL is a
+credential; no error or log line holds more of it than its host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from mediapipe.convirza.answers import TRANSIENT_STATUSES
+from mediapipe.convirza.hosts import HostPolicy
+from mediapipe.convirza.session import translated
+from mediapipe.errors import Failed, Throttled, Transient
+from mediapipe.pacing import Pacer, RetryPolicy, retry_after
+from mediapipe.redact import quote_body
+
+MAX_REDIRECTS = 5
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+class GrantExpired(Failed):
+    """The signed URL has expired; the call has to be fetched again for a new one."""
+
+    code = "url_expired"
+
+
+class GrantRefused(Failed):
+    """The recordings host refused the signed URL."""
+
+    code = "url_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A complete body in the spool. ``proven`` tells whether its length was vouched for by the protocol."""
+
+    size: int
+    sha256: str
+    proven: bool
+    content_type: str
+    resumed: int
+
+
+Check = Callable[[Download], None]
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What is in the spool so far, and what binds a resume to it."""
+
+    hasher: hashlib._Hash
+    size: int = 0
+    etag: str = ""
+    total: int | None = None
+    ranges: bool = False
+    resumed: int = 0
+
+    def restart(self, spool: BinaryIO) -> None:
+        spool.seek(0)
+        spool.truncate()
+        self.hasher, self.size, self.etag, self.total, self.ranges = hashlib.sha256(), 0, "", None, False
+
+    @property
+    def resumable(self) -> bool:
+        return self.size > 0 and self.ranges and bool(self.etag) and self.total is not None
+
+
+class Downloader:
+    """Fetches recordings into a spool file."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        hosts: HostPolicy,
+        pacer: Pacer,
+        retry: RetryPolicy,
+        *,
+        max_bytes: int,
+    ) -> None:
+        self._http, self._hosts, self._pacer, self._retry = http, hosts, pacer, retry
+        self._max_bytes = max_bytes
+
+    async def fetch(self, url: str, spool: BinaryIO, check: Check) -> Download:
+        """Stream ``url`` into ``spool`` (seekable, emptied first) and return what arrived.
+
+        ``check`` looks at the whole body before it counts as arrived: a ``Transient`` from it (an error
+        page in place of audio, say) fetches the body again, anything else passes through.
+
+        Raises :class:`GrantExpired` (410), :class:`GrantRefused` (401, 403), ``ForbiddenHost``,
+        ``Failed`` (``empty_body``, ``too_large``, ``http_…``), ``Transient`` when passing faults stayed.
+        """
+        progress = _Progress(hashlib.sha256())
+        progress.restart(spool)
+        return await self._retry.run(lambda: self._attempt(url, spool, progress, check))
+
+    async def _attempt(self, url: str, spool: BinaryIO, progress: _Progress, check: Check) -> Download:
+        async with self._pacer.turn():
+            if not progress.resumable:
+                progress.restart(spool)
+            headers = {"Accept-Encoding": "identity"}
+            if progress.size:
+                headers |= {"Range": f"bytes={progress.size}-", "If-Range": progress.etag}
+            host = urlsplit(url).hostname or ""
+            with translated(f"download from {host}"):
+                async with self._open(url, headers) as response:
+                    await _refusals(response, host)
+                    self._begin(response, spool, progress, host)
+                    await self._pour(response, spool, progress, host)
+                    arrived = _finish(response, progress, host)
+            try:
+                check(arrived)
+            except Transient:
+                progress.restart(spool)
+                raise
+            return arrived
+
+    @asynccontextmanager
+    async def _open(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
+        for _ in range(MAX_REDIRECTS + 1):
+            self._hosts.check(url)
+            async with self._http.stream("GET", url, headers=headers) as response:
+                target = response.headers.get("location")
+                if response.status_code not in {301, 302, 303, 307, 308} or not target:
+                    yield response
+                    return
+            url = urljoin(url, target)
+        raise Failed("a recording's URL redirects too often", code="redirect_loop")
+
+    def _begin(self, response: httpx.Response, spool: BinaryIO, progress: _Progress, host: str) -> None:
+        """Bind the spool to this answer: continue behind what is there, or start over."""
+        if response.status_code == 206:
+            match = _RANGE.fullmatch(response.headers.get("content-range", ""))
+            same = match and int(match[1]) == progress.size and response.headers.get("etag") == progress.etag
+            if not same or not match or match[3] not in {"*", str(progress.total)}:
+                progress.restart(spool)
+                raise Transient(f"download from {host}: the resumed part does not fit", code="resume_mismatch")
+            progress.resumed += 1
+            return
+        progress.restart(spool)
+        etag = response.headers.get("etag", "")
+        progress.etag = "" if etag.startswith("W/") else etag
+        progress.ranges = response.headers.get("accept-ranges", "").lower() == "bytes"
+        length = response.headers.get("content-length", "")
+        encoded = response.headers.get("content-encoding", "identity").lower() not in {"", "identity"}
+        progress.total = int(length) if length.isdigit() and not encoded else None
+        if progress.total is not None and progress.total > self._max_bytes:
+            raise Failed(
+                f"the recording is {progress.total:,} bytes, above the limit of {self._max_bytes:,}", code="too_large"
+            )
+
+    async def _pour(
+        self, response: httpx.Response, spool: BinaryIO, progress: _Progress, host: str
+    ) -> None:
+        async for chunk in response.aiter_bytes():
+            progress.size += len(chunk)
+            if progress.size > self._max_bytes:
+                raise Failed(f"the recording is above the limit of {self._max_bytes:,} bytes", code="too_large")
+            progress.hasher.update(chunk)
+            spool.write(chunk)
+
+
+async def _refusals(response: httpx.Response, host: str) -> None:
+    """Raise for every status that carries no recording."""
+    status = response.status_code
+    if status in {200, 206}:
+        return
+    body = await response.aread()
+    said = f"download from {host}: HTTP {status}: {quote_body(body)}"
+    if status == 410:
+        raise GrantExpired(said)
+    if status in {401, 403}:
+        raise GrantRefused(said)
+    if status == 429:
+        raise Throttled(said, retry_after=retry_after(response.headers))
+    if status == 416 or status in TRANSIENT_STATUSES:
+        raise Transient(said, code=f"http_{status}", retry_after=retry_after(response.headers))
+    raise Failed(said, code=f"http_{status}")
+
+
+def _finish(response: httpx.Response, progress: _Progress, host: str) -> Download:
+    if progress.total is not None and progress.size != progress.total:
+        raise Transient(
+            f"download from {host}: {progress.size:,} of {progress.total:,} bytes arrived", code="short_body"
+        )
+    if progress.size == 0:
+        raise Transient(f"download from {host}: the body is empty", code="empty_body")
+    chunked = "chunked" in response.headers.get("transfer-encoding", "").lower()
+    return Download(
+        size=progress.size,
+        sha256=progress.hasher.hexdigest(),
+        proven=progress.total is not None or chunked,
+        content_type=response.headers.get("content-type", "").split(";")[0].strip().lower(),
+        resumed=progress.resumed,
+    )

@@ -1,0 +1,85 @@
+"""The v3 API: reading calls. Source: seeds 000–002 and section 6 of the API notes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from mediapipe.convirza.models import Call, Page, read_call
+from mediapipe.convirza.session import Query, Session
+from mediapipe.errors import CredentialsError, Failed, Rejected, Transient
+
+MAX_SPAN_DAYS = 31
+MAX_PAGE = 200
+INCLUDE = "tags,comments,custom_sources,recordings"
+"""Always asked for: without ``recordings`` no recording is shown at all."""
+
+
+def api_time(moment: datetime) -> str:
+    """Return an instant as the API writes it: ISO 8601 UTC with milliseconds and Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class V3:
+    """Calls and their recordings, read-only."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    async def list_calls(self, start: datetime, end: datetime, *, limit: int, offset: int) -> Page:
+        """Return one page of the calls the platform lists for [start, end].
+
+        Whether the ends are inclusive, which time stamp they compare and in what order calls come is
+        not documented: callers overlap, sort out and walk again.
+        """
+        query: Query = {
+            "start": api_time(start),
+            "end": api_time(end),
+            "limit": limit,
+            "offset": offset,
+            "include": INCLUDE,
+        }
+        doing = f"list calls {api_time(start)} to {api_time(end)}, offset {offset}"
+        answer = await self.session.get("/conversations/calls", query, doing=doing)
+        data = _data(answer.body, doing)
+        raw = data.get("calls")
+        if not isinstance(raw, list):
+            raise Transient(f"{doing}: the answer holds no list of calls", code="unreadable_answer")
+        total = data.get("total")
+        return Page(
+            tuple(read_call(item, server_time=answer.server_time) for item in raw),
+            int(total) if isinstance(total, int | float | str) and str(total).isdigit() else None,
+        )
+
+    async def get_call(self, call_id: str) -> Call | None:
+        """Return one call with a fresh grant, or None when the platform does not know it (any more).
+
+        Raises ``Failed`` (``forbidden``) when this login may not see it.
+
+        A 404 may also mean out of scope: it is never a reason to delete anything.
+        """
+        doing = f"get call {call_id}"
+        try:
+            path = f"/conversations/calls/{quote(call_id, safe='')}"
+            answer = await self.session.get(path, {"include": INCLUDE}, doing=doing)
+        except Rejected as error:
+            if error.code == "http_404":
+                return None
+            raise
+        except CredentialsError as error:
+            if error.code != "forbidden":
+                raise
+            # Lists are answered for this login, so this is about the one call, not about the login.
+            raise Failed(error.message, code="forbidden") from error
+        data = _data(answer.body, doing)
+        raw = data.get("result")
+        return read_call(raw if raw is not None else data, server_time=answer.server_time)
+
+
+def _data(body: Any, doing: str) -> Mapping[str, Any]:
+    data = body.get("data") if isinstance(body, Mapping) else None
+    if not isinstance(data, Mapping):
+        raise Transient(f"{doing}: the answer holds no data", code="unreadable_answer")
+    return data

@@ -1,0 +1,144 @@
+"""Walk one window of the calls list so that no call is skipped, whatever the list does meanwhile.
+
+Offset paging over a moving list skips rows: a call that vanishes in front shifts the next page, and
+the order is not documented. So: advance by the number received, stop only on an empty page, and walk
+again until two walks agree with each other and with the platform's ``total``. One walk is enough
+when the whole window came on one page: that is a snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from mediapipe.convirza.models import Call, Page
+from mediapipe.spans import Span
+
+SHORTEST_WINDOW = timedelta(minutes=1)
+"""A window is not split below this: more calls than that in a minute are walked as they are."""
+
+ListPage = Callable[[Span, int], Awaitable[Page]]
+"""``(span as asked of the platform, offset) → page``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """The end of a walk: whether the window settled, how many calls it has, and what was wrong if not."""
+
+    settled: bool
+    calls: int
+    walks: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TooMany:
+    """The window holds more calls than a walk should span: split it. Nothing was handed over."""
+
+    total: int
+
+
+_MOVED = -1
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What one pass over the pages saw."""
+
+    ids: set[str] = field(default_factory=set)
+    totals: set[int | None] = field(default_factory=set)
+    pages: int = 0
+    repeated_page: bool = False
+
+    @property
+    def total(self) -> int | None:
+        """The one total all pages gave; None when none gave one, -1 when it moved."""
+        totals = self.totals - {None}
+        return _MOVED if len(totals) > 1 else next(iter(totals), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Walker:
+    """``margin`` widens what is asked of the platform on both sides: its ends may be exclusive, and it may
+    compare another time stamp than ``call_started``."""
+
+    list_page: ListPage
+    max_calls: int
+    attempts: int
+    margin: timedelta = timedelta(minutes=5)
+
+    async def walk(self, span: Span) -> AsyncGenerator[tuple[Call, ...] | TooMany | Walked, None]:
+        """Yield pages of calls not yet yielded (or yielded without the recording they now have), then how
+        it ended. Calls of the margins are among them: the caller sorts them out.
+
+        Raises what ``list_page`` raises.
+        """
+        asked = Span(span.start - self.margin, span.end + self.margin)
+        given: dict[str, str | None] = {}
+        before: _Walk | None = None
+        reason = ""
+        for number in range(1, self.attempts + 1):
+            this, known = _Walk(), len(given)
+            async for page in self._pages(asked, this):
+                if number == 1 and this.pages == 1 and self._splittable(span, page):
+                    yield TooMany(page.total or 0)
+                    return
+                news = tuple(call for call in page.calls if _is_news(call, given))
+                given.update((call.call_id, call.recording_id) for call in news)
+                if news:
+                    yield news
+            reason = _unsettled(this, before, union=len(given), grew=len(given) > known)
+            if not reason:
+                yield Walked(True, len(this.ids), number)
+                return
+            before = this
+        yield Walked(False, len(given), self.attempts, reason)
+
+    async def _pages(self, asked: Span, this: _Walk) -> AsyncGenerator[Page, None]:
+        offset = 0
+        while True:
+            page = await self.list_page(asked, offset)
+            this.pages += 1
+            this.totals.add(page.total)
+            if not page.calls:
+                return
+            fresh = {call.call_id for call in page.calls} - this.ids
+            if not fresh:  # the same calls again: the offset is ignored, or the list moved under us
+                this.repeated_page = True
+                return
+            this.ids |= fresh
+            yield page
+            offset += len(page.calls)
+
+    def _splittable(self, span: Span, page: Page) -> bool:
+        return (page.total or 0) > self.max_calls and span.end - span.start > SHORTEST_WINDOW
+
+
+def _is_news(call: Call, given: dict[str, str | None]) -> bool:
+    if call.call_id not in given:
+        return True
+    return call.recording_id is not None and given[call.call_id] != call.recording_id
+
+
+def _unsettled(this: _Walk, before: _Walk | None, *, union: int, grew: bool) -> str:
+    """Return why the walks so far do not settle the window, or ``""`` when they do.
+
+    They do when the last two found the same calls, as many as the total says; or, in a list whose order
+    never holds still, when all walks together found as many as an unchanging total says and the last one
+    found nothing new.
+    """
+    total = this.total
+    if total is _MOVED:
+        return "the total moved during the walk"
+    if total is None:
+        same = before is not None and before.ids == this.ids
+        return "" if same else "two walks in a row did not find the same calls, and no total is given"
+    if total == len(this.ids) and (this.pages <= 2 or (before is not None and before.ids == this.ids)):
+        return ""
+    if before is not None and before.total == total == union and not grew:
+        return ""
+    if total != len(this.ids):
+        ignored = "; the platform seems to ignore the offset" if this.repeated_page else ""
+        return f"the platform says {total} calls, the walk found {len(this.ids)}{ignored}"
+    return "two walks in a row did not find the same calls"

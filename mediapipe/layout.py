@@ -1,0 +1,105 @@
+"""Where an archived recording stands in its destination, and what its sidecar says. Pure.
+
+The day is the UTC day of ``call_started``; the extension comes from the bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+DEFAULT_TEMPLATE = "recordings/year={year}/month={month}/day={day}/{call_id}-{recording_id}"
+FIELDS = ("year", "month", "day", "hour", "call_id", "recording_id")
+SIDECAR_SUFFIX = ".json"
+SIDECAR_SCHEMA = 1
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.~-]")
+
+
+def safe_id(value: object) -> str:
+    """Return a far side's id fit for a path part and a ledger key: anything unusual is percent-encoded."""
+    text = str(value)
+    if not _UNSAFE.search(text) and text not in {"", ".", ".."}:
+        return text
+    return quote(text, safe="").replace(".", "%2E") or "%"
+
+
+def safe_call_id(value: object) -> str:
+    """Return a call's id as :func:`safe_id` does, without a dash: the first dash of a key ends the call's id."""
+    return safe_id(value).replace("-", "%2D")
+
+
+def item_key(call_id: str, recording_id: str | None) -> str:
+    """Return the ledger and report key: ``<call_id>-<recording_id>``, or ``<call_id>`` without one."""
+    call = safe_call_id(call_id)
+    return call if recording_id is None else f"{call}-{safe_id(recording_id)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A key template such as :data:`DEFAULT_TEMPLATE`; settings have checked its fields."""
+
+    template: str = DEFAULT_TEMPLATE
+
+    def stem(self, call_id: str, recording_id: str, started: datetime) -> str:
+        """Return the key without extension."""
+        moment = started.astimezone(UTC)
+        return self.template.format(
+            year=f"{moment.year:04d}",
+            month=f"{moment.month:02d}",
+            day=f"{moment.day:02d}",
+            hour=f"{moment.hour:02d}",
+            call_id=safe_call_id(call_id),
+            recording_id=safe_id(recording_id),
+        )
+
+    @property
+    def dated(self) -> bool:
+        """Whether recordings of different days stand in different folders."""
+        return "{day}" in self.template[: self.template.rfind("/") + 1]
+
+
+def sidecar(
+    *,
+    call_id: str,
+    recording_id: str,
+    key: str,
+    sha256: str,
+    size: int,
+    media: Mapping[str, Any],
+    warnings: tuple[str, ...],
+    record: Mapping[str, Any],
+) -> bytes:
+    """Return the sidecar's bytes: the same inputs give the same bytes, whenever it is written.
+
+    ``record`` must be free of signed URLs. No field says when or by whom the sidecar was written, so
+    that writing it again after a crash is no conflict; the store and the ledger know those times.
+    """
+    body = {
+        "schema": SIDECAR_SCHEMA,
+        "call_id": call_id,
+        "recording_id": recording_id,
+        "key": key,
+        "sha256": sha256,
+        "bytes": size,
+        "duration_s": media.get("duration_s"),
+        "media": dict(media),
+        "warnings": list(warnings),
+        "call_started": record.get("call_started"),
+        "call": dict(record),
+    }
+    return json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1, default=str).encode() + b"\n"
+
+
+def sidecar_agrees(raw: bytes, *, key: str, sha256: str, size: int) -> bool:
+    """Tell whether existing sidecar bytes speak of this very recording."""
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        return False
+    return isinstance(body, dict) and (body.get("key"), body.get("sha256"), body.get("bytes")) == (key, sha256, size)

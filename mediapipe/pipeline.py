@@ -1,0 +1,439 @@
+"""The engine: bounded streams, one task group, and the ledger protocol around every effect.
+
+A job is data for it: a source of entries and a line of stages. Items go down the line, outcomes come
+out at the end, nothing travels back up::
+
+    source ─pages─► feed ─claims─► stage ─► … ─► stage ─outcomes─► settle ─► sink
+                     │ settled already: skipped ────────────────────►│
+                     │ held elsewhere: asked again at the end        │ receipts, one commit per handful
+
+* ``feed`` claims a page of items in one commit, and with ``intend`` makes the intent durable too:
+  before any stage sees an item, the ledger knows that its effect may begin.
+* A heartbeat keeps the leases of everything in flight alive.
+* ``settle`` writes receipts, then counts; a :class:`Batch` whose items are all settled reports so.
+* The first SIGINT or SIGTERM drains: no new item starts, those in hand finish, the rest is given
+  back. The second stops at once. Either way the ledger is right and the next run goes on.
+* ``Fatal`` cancels the group; anything else that a stage raises is that one item's outcome.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import signal
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from mediapipe.errors import DiskFull, Fatal, ItemError, MediapipeError, Rejected, Transient
+from mediapipe.items import Outcome, Verdict
+from mediapipe.ledger.interface import Claim, Held, Ledger, Receipt, Scope, Settled, State, Want
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SETTLE_BATCH = 256
+CLEANUP_S = 10.0
+
+STATES: Mapping[Verdict, State] = {
+    Verdict.DONE: State.DONE,
+    Verdict.SKIPPED: State.DONE,
+    Verdict.REJECTED: State.REJECTED,
+    Verdict.FAILED: State.FAILED,
+    Verdict.UNCERTAIN: State.UNCERTAIN,
+    Verdict.PENDING: State.PENDING,
+    Verdict.ABSENT: State.ABSENT,
+}
+
+
+class Batch:
+    """Items that belong together, such as the calls of one window: tells when the last one is settled.
+
+    The source opens it, the feed counts entries in, and the source seals it once it has handed over
+    everything. A batch that is never sealed never completes.
+    """
+
+    def __init__(self, on_complete: Callable[[], Awaitable[None]]) -> None:
+        self._on_complete = on_complete
+        self._open = 0
+        self._sealed = False
+
+    def enter(self) -> None:
+        """Count one more item in."""
+        self._open += 1
+
+    async def leave(self) -> None:
+        """Count one item as settled."""
+        self._open -= 1
+        await self._look()
+
+    async def seal(self) -> None:
+        """Say that no more items will come."""
+        self._sealed = True
+        await self._look()
+
+    async def _look(self) -> None:
+        if self._sealed and self._open == 0:
+            await self._on_complete()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[T]):
+    """One item from a source: what to claim, what the stages need, and the batch it counts in.
+
+    ``closes`` are ledger keys that its receipt replaces.
+    """
+
+    want: Want
+    payload: T
+    batch: Batch | None = None
+    closes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[T]):
+    """An entry on its way down the line, with the claim that covers it."""
+
+    entry: Entry[T]
+    claim: Claim
+    payload: T
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A stage's last word on an item: its outcome, and what the ledger should remember of it."""
+
+    outcome: Outcome
+    detail: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage(Generic[T]):
+    """``work`` returns the payload for the next stage, or :class:`Finished`. The last stage must finish."""
+
+    name: str
+    work: Callable[[Job[T]], Awaitable[T | Finished]]
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Generic[T]):
+    """A job as data. ``takes`` are the ledger states that may be worked on (again)."""
+
+    scope: Scope
+    run_id: str
+    source: Callable[[], AsyncGenerator[Sequence[Entry[T]], None]]
+    stages: Sequence[Stage[T]]
+    takes: Collection[State]
+    lease: timedelta = timedelta(seconds=60)
+    intend: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended: by itself, by a signal, or by an error that stopped everything."""
+
+    interrupted: bool = False
+    fatal: Fatal | None = None
+
+
+Sink = Callable[[Outcome], None]
+
+
+async def run(line: Line[T], ledger: Ledger, sink: Sink, *, signals: bool = False) -> Ending:
+    """Work the line until its source is empty; see the module's rules.
+
+    ``sink`` is called once per item, after its receipt is durable. ``signals`` installs the handlers for
+    draining (main thread only).
+    """
+    return await _Run(line, ledger, sink).work(signals=signals)
+
+
+async def rehearse(line: Line[T], ledger: Ledger, sink: Sink) -> Ending:
+    """Walk the source and say what ``run`` would do; writes nothing anywhere."""
+    try:
+        async with aclosing(line.source()) as pages:
+            async for page in pages:
+                states = await ledger.peek(line.scope, [entry.want.key for entry in page])
+                for entry in page:
+                    sink(_foreseen(entry, states.get(entry.want.key, State.NEW), line.takes))
+    except Fatal as error:
+        return Ending(fatal=error)
+    return Ending()
+
+
+def _foreseen(entry: Entry[T], state: State, takes: Collection[State]) -> Outcome:
+    if state is State.NEW or state in takes:
+        return Outcome(entry.want.key, Verdict.PENDING, "dry_run", "would be worked on")
+    return Outcome(entry.want.key, _verdict_of(state), state.value)
+
+
+def _verdict_of(state: State) -> Verdict:
+    """Return how an item that is left alone counts."""
+    return Verdict.SKIPPED if state in {State.DONE, State.CLOSED} else Verdict(state.value)
+
+
+@dataclass(slots=True)
+class _Flight(Generic[T]):
+    """What is in hand: claimed, not settled."""
+
+    entry: Entry[T]
+    claim: Claim
+    begun: bool = False
+
+
+@dataclass(slots=True)
+class _Run(Generic[T]):
+    line: Line[T]
+    ledger: Ledger
+    sink: Sink
+    flights: dict[str, _Flight[T]] = field(default_factory=dict)
+    held: list[tuple[Entry[T], Held]] = field(default_factory=list)
+    draining: bool = False
+    feeding: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+    async def work(self, *, signals: bool) -> Ending:
+        fatal: Fatal | None = None
+        hard = False
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._main, group, name="line")
+                group.start_soon(self._heartbeat, name="heartbeat")
+                if signals:
+                    group.start_soon(self._signals, group.cancel_scope, name="signals")
+            hard = group.cancel_scope.cancel_called and self.draining and bool(self.flights)
+        except* Fatal as errors:
+            fatal = _first(errors)
+            hard = True
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(CLEANUP_S):
+                await self._give_back()
+        if hard and fatal is None:
+            log.warning("stopped at once; what was under way will be looked up by the next run")
+        return Ending(interrupted=self.draining, fatal=fatal)
+
+    async def _main(self, group: TaskGroup) -> None:
+        done_in, done_out = anyio.create_memory_object_stream[tuple[_Flight[T] | None, Finished]](SETTLE_BATCH)
+        async with anyio.create_task_group() as line:
+            line.start_soon(self._settle, done_out, name="settle")
+            first_in, receive = anyio.create_memory_object_stream[Job[T]](self.line.stages[0].workers)
+            line.start_soon(self._feed, first_in, done_in.clone(), name="feed")
+            for index, stage in enumerate(self.line.stages):
+                send, next_receive = anyio.create_memory_object_stream[Job[T]](stage.workers)
+                for number in range(stage.workers):
+                    line.start_soon(
+                        self._worker, stage, receive.clone(), send.clone(), done_in.clone(),
+                        name=f"{stage.name}-{number}",
+                    )  # fmt: skip
+                receive.close()
+                send.close()
+                receive = next_receive
+                if index == len(self.line.stages) - 1:
+                    next_receive.close()
+            done_in.close()
+        group.cancel_scope.cancel()  # heartbeat and signals have nothing left to do
+
+    # ── feed ────────────────────────────────────────────────────────────────────────────────
+
+    async def _feed(
+        self, send: MemoryObjectSendStream[Job[T]], done: MemoryObjectSendStream[tuple[_Flight[T] | None, Finished]]
+    ) -> None:
+        async with send, done:
+            with self.feeding:
+                async with aclosing(self.line.source()) as pages:
+                    async for page in pages:
+                        await self._offer(page, send, done)
+                await self._ask_held_again(send, done)
+
+    async def _offer(
+        self,
+        page: Sequence[Entry[T]],
+        send: MemoryObjectSendStream[Job[T]],
+        done: MemoryObjectSendStream[tuple[_Flight[T] | None, Finished]],
+        *,
+        again: bool = False,
+    ) -> None:
+        """Claim a page and send on what was granted. ``again``: its entries are counted in already."""
+        fresh = {entry.want.key: entry for entry in page if entry.want.key not in self.flights}
+        if not fresh:
+            return
+        answers = await self.ledger.claim(
+            self.line.scope,
+            [entry.want for entry in fresh.values()],
+            run_id=self.line.run_id,
+            lease=self.line.lease,
+            takes=self.line.takes,
+            intend=self.line.intend,
+        )
+        # No await between the claim's answer and this: a cancelled feed must leave no claim unknown.
+        ready: list[Job[T]] = []
+        for entry, answer in zip(fresh.values(), answers, strict=True):
+            if entry.batch and not again and not isinstance(answer, Settled):
+                entry.batch.enter()
+            if isinstance(answer, Claim):
+                self.flights[answer.key] = _Flight(entry, answer)
+                ready.append(Job(entry, answer, entry.payload))
+            elif isinstance(answer, Held):
+                self.held.append((entry, answer))
+        for entry, answer in zip(fresh.values(), answers, strict=True):
+            if isinstance(answer, Settled):
+                if answer.run_id != self.line.run_id:  # else this run has counted it already
+                    await done.send((None, Finished(_as_before(answer))))
+                if entry.batch and again:
+                    await entry.batch.leave()
+        for job in ready:
+            await send.send(job)
+
+    async def _ask_held_again(
+        self, send: MemoryObjectSendStream[Job[T]], done: MemoryObjectSendStream[tuple[_Flight[T] | None, Finished]]
+    ) -> None:
+        """Wait one lease for items that another run holds: it finishes, or its lease runs out."""
+        if not self.held:
+            return
+        waiting, self.held = self.held, []
+        await anyio.sleep(max(answer.seconds for _, answer in waiting) + 0.1)
+        for at in range(0, len(waiting), SETTLE_BATCH):
+            page = [entry for entry, _ in waiting[at : at + SETTLE_BATCH]]
+            await self._offer(page, send, done, again=True)
+        for entry, answer in self.held:
+            message = f"another run is working on it ({answer.owner})"
+            await done.send((None, Finished(Outcome(entry.want.key, Verdict.PENDING, "held_elsewhere", message))))
+
+    # ── stages ──────────────────────────────────────────────────────────────────────────────
+
+    async def _worker(
+        self,
+        stage: Stage[T],
+        receive: MemoryObjectReceiveStream[Job[T]],
+        send: MemoryObjectSendStream[Job[T]],
+        done: MemoryObjectSendStream[tuple[_Flight[T] | None, Finished]],
+    ) -> None:
+        async with receive, send, done:
+            async for job in receive:
+                flight = self.flights.get(job.claim.key)
+                if flight is None or (self.draining and not flight.begun):
+                    continue  # given back at the end
+                flight.begun = True
+                result = await _attempt(stage, job)
+                if isinstance(result, Finished):
+                    await done.send((flight, result))
+                else:
+                    await send.send(Job(job.entry, job.claim, result))
+
+    # ── settle ──────────────────────────────────────────────────────────────────────────────
+
+    async def _settle(self, done: MemoryObjectReceiveStream[tuple[_Flight[T] | None, Finished]]) -> None:
+        async with done:
+            async for first in done:
+                handful = [first]
+                while len(handful) < SETTLE_BATCH:
+                    try:
+                        handful.append(done.receive_nowait())
+                    except (anyio.WouldBlock, anyio.EndOfStream):
+                        break
+                await self._record(handful)
+
+    async def _record(self, handful: Sequence[tuple[_Flight[T] | None, Finished]]) -> None:
+        receipts = [_receipt(flight, finished) for flight, finished in handful if flight is not None]
+        if receipts:
+            for lost in await self.ledger.settle(receipts, run_id=self.line.run_id):
+                log.warning("%s was taken over by another run; its own outcome stands", lost.claim.key)
+        for flight, finished in handful:
+            self.sink(finished.outcome)
+            if flight is not None:
+                self.flights.pop(flight.claim.key, None)
+                if flight.entry.batch:
+                    await flight.entry.batch.leave()
+
+    # ── around ──────────────────────────────────────────────────────────────────────────────
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await anyio.sleep(self.line.lease.total_seconds() / 3)
+            claims = [flight.claim for flight in self.flights.values()]
+            for lost in await self.ledger.renew(claims, self.line.lease) if claims else ():
+                log.warning("the lease on %s was lost to another run", lost.key)
+
+    async def _signals(self, scope: anyio.CancelScope) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as caught:
+            async for number in caught:
+                if self.draining:
+                    log.warning("%s again: stopping at once", signal.Signals(number).name)
+                    scope.cancel()
+                    return
+                log.warning("%s: finishing what is under way; once more stops at once", signal.Signals(number).name)
+                self.draining = True
+                self.feeding.cancel()
+
+    async def _give_back(self) -> None:
+        """Return what was claimed and never begun to the state it had; end the leases of the rest."""
+        untouched = [flight.claim for flight in self.flights.values() if not flight.begun]
+        try:
+            if untouched:
+                receipts = [Receipt(claim, claim.before) for claim in untouched]
+                await self.ledger.settle(receipts, run_id=self.line.run_id)
+            await self.ledger.release(self.line.scope, self.ledger.owner)
+        except MediapipeError as error:
+            log.warning("claims could not be given back; their leases run out by themselves: %s", error)
+
+
+async def _attempt(stage: Stage[T], job: Job[T]) -> T | Finished:
+    """Run a stage on one item; everything but ``Fatal`` becomes that item's outcome."""
+    key, tries = job.claim.key, job.claim.attempts
+    try:
+        return await stage.work(job)
+    except Fatal:
+        raise
+    except (ItemError, Transient) as error:
+        verdict = Verdict.REJECTED if isinstance(error, Rejected) else Verdict.FAILED
+        return Finished(Outcome(key, verdict, error.code, str(error), attempts=tries))
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFull(f"{stage.name}: {error.strerror}") from error
+        log.exception("%s: unexpected error on %s", stage.name, key)
+        return Finished(Outcome(key, Verdict.FAILED, "unexpected_error", f"{error!r}", attempts=tries))
+    except Exception as error:
+        log.exception("%s: unexpected error on %s", stage.name, key)
+        return Finished(Outcome(key, Verdict.FAILED, "unexpected_error", f"{error!r}", attempts=tries))
+
+
+def _receipt(flight: _Flight[T], finished: Finished) -> Receipt:
+    outcome = finished.outcome
+    state = STATES[outcome.verdict]
+    # Only an effect replaces other rows: a pending row is not closed by a failed download.
+    closes = flight.entry.closes if state is State.DONE else ()
+    return Receipt(flight.claim, state, outcome.reason, outcome.message, finished.detail, closes)
+
+
+def _as_before(settled: Settled) -> Outcome:
+    detail = settled.detail
+    return Outcome(
+        settled.key,
+        _verdict_of(settled.state),
+        settled.reason if settled.state is not State.DONE else "",
+        source=detail.get("source", ""),
+        sha256=detail.get("sha256", ""),
+        bytes=int(detail.get("bytes", 0) or 0),
+    )
+
+
+def _first(errors: BaseExceptionGroup[Fatal]) -> Fatal:
+    """Return the error that decides the exit code: credentials win over all."""
+    found: list[Fatal] = []
+
+    def collect(group: BaseExceptionGroup[Fatal]) -> None:
+        for error in group.exceptions:
+            if isinstance(error, BaseExceptionGroup):
+                collect(error)
+            else:
+                found.append(error)
+
+    collect(errors)
+    return max(found, key=lambda error: (error.exit_code == 4, error.exit_code))
