@@ -5,6 +5,7 @@ The day is the UTC day of ``call_started``; the extension comes from the bytes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -19,19 +20,31 @@ SIDECAR_SUFFIX = ".json"
 SIDECAR_SCHEMA = 1
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.~-]")
+_LONGEST_ID = 72
+"""Two ids, a dash (or each dash of a call's id encoded) and an extension have to fit in the 255 bytes of a part."""
 
 
 def safe_id(value: object) -> str:
-    """Return a far side's id fit for a path part and a ledger key: anything unusual is percent-encoded."""
+    """Return a far side's id fit for a path part and a ledger key: anything unusual is percent-encoded.
+
+    One that is too long for a path part is named by its hash (``%h…``, which no encoding gives).
+    """
     text = str(value)
-    if not _UNSAFE.search(text) and text not in {"", ".", ".."}:
-        return text
-    return quote(text, safe="").replace(".", "%2E") or "%"
+    if _UNSAFE.search(text) or text.startswith("."):
+        # Lone surrogates are legal in JSON, so an id may hold one.
+        text = quote(text, safe="", errors="surrogatepass").replace(".", "%2E")
+    return _shortened(text) or "%"
 
 
 def safe_call_id(value: object) -> str:
     """Return a call's id as :func:`safe_id` does, without a dash: the first dash of a key ends the call's id."""
-    return safe_id(value).replace("-", "%2D")
+    return _shortened(safe_id(value).replace("-", "%2D"))
+
+
+def _shortened(encoded: str) -> str:
+    if len(encoded) <= _LONGEST_ID:
+        return encoded
+    return "%h" + hashlib.sha256(encoded.encode()).hexdigest()
 
 
 def item_key(call_id: str, recording_id: str | None) -> str:
@@ -93,13 +106,15 @@ def sidecar(
         "call_started": record.get("call_started"),
         "call": dict(record),
     }
-    return json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1, default=str).encode() + b"\n"
+    text = json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1, default=str)
+    # Half an emoji (a lone surrogate) has no UTF-8 form; written as \udXXX it is JSON and comes back.
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def sidecar_agrees(raw: bytes, *, key: str, sha256: str, size: int) -> bool:
     """Tell whether existing sidecar bytes speak of this very recording."""
     try:
         body = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(body, dict) and (body.get("key"), body.get("sha256"), body.get("bytes")) == (key, sha256, size)

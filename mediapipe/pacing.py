@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TypeVar
 
 import anyio
@@ -31,7 +32,8 @@ T = TypeVar("T")
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
     """Return the seconds a ``Retry-After`` header asks for (seconds or an HTTP date), or None.
 
-    Unreadable and negative values count as absent: the caller's own backoff applies.
+    Unreadable and negative values count as absent: the caller's own backoff applies. A date is measured
+    on the clock of the answer itself, when it has a ``Date``: ours may be wrong by minutes.
     """
     raw = (headers.get("retry-after") or headers.get("Retry-After") or "").strip()
     if not raw:
@@ -39,12 +41,23 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     try:
         seconds = float(raw)
     except ValueError:
-        try:
-            moment = email.utils.parsedate_to_datetime(raw).timestamp()
-        except (TypeError, ValueError, OverflowError):
+        moment = http_date(raw)
+        if moment is None:
             return None
+        if now is None:
+            now = http_date(headers.get("date") or headers.get("Date") or "")
         seconds = max(0.0, moment - (time.time() if now is None else now))
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def http_date(raw: str) -> float | None:
+    """Return an HTTP date as Unix seconds, or None when it cannot be read."""
+    try:
+        moment = email.utils.parsedate_to_datetime(raw)
+        # Without a zone (or with -0000) it is UTC all the same, never this machine's time.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +87,8 @@ class RetryPolicy:
     def _wait_for(self, error: Exception) -> bool | float:
         if not isinstance(error, Transient):
             return False
-        if error.retry_after is None:
-            return True
+        if error.retry_after is None or error.retry_after < self.wait_initial:
+            return True  # our own backoff is the longer wait, and it grows: "at once" would burn every attempt
         # A far side that names a time beyond our patience is not waited for; the item fails with its words.
         return error.retry_after if error.retry_after <= self.total else False
 
@@ -92,6 +105,11 @@ class Pause:
         self.count += 1
         self._until = max(self._until, time.monotonic() + seconds)
 
+    @property
+    def in_force(self) -> bool:
+        """Whether everybody has to wait just now."""
+        return self._until > time.monotonic()
+
     async def wait(self) -> None:
         """Return when no pause is in force."""
         while (left := self._until - time.monotonic()) > 0:  # noqa: ASYNC110  # the end may move while we sleep
@@ -105,7 +123,8 @@ class RateLimit:
         if per_second <= 0:
             raise ValueError("per_second must be above 0")
         self._gap = 1.0 / per_second
-        self._slack = (burst if burst is not None else min(per_second, 5.0)) * self._gap
+        # A start that is due at once is the first of the burst.
+        self._slack = max(0.0, (burst if burst is not None else min(per_second, 5.0)) - 1.0) * self._gap
         self._next = 0.0
 
     async def acquire(self) -> None:
@@ -171,6 +190,8 @@ class Pacer:
 
     #: Seconds everybody waits after a 429 that names no time.
     UNNAMED_PAUSE = 1.0
+    #: Seconds everybody waits at the most: a 429 that names a day fails its own item, not the run's patience.
+    LONGEST_PAUSE = 300.0
 
     def __init__(self, limit: AdaptiveLimit, pause: Pause, rate: RateLimit | None = None) -> None:
         self.limit = limit
@@ -181,14 +202,22 @@ class Pacer:
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a turn and hold it; a ``Throttled`` from the body pauses everybody."""
         async with self.limit.slot():
-            await self.pause.wait()
-            if self._rate is not None:
-                await self._rate.acquire()
+            await self._own_time()
             try:
                 yield
             except Throttled as error:
-                self.pause.hold(self.UNNAMED_PAUSE if error.retry_after is None else error.retry_after)
+                named = self.UNNAMED_PAUSE if error.retry_after is None else error.retry_after
+                self.pause.hold(min(named, self.LONGEST_PAUSE))
                 raise
+
+    async def _own_time(self) -> None:
+        while True:
+            await self.pause.wait()
+            if self._rate is None:
+                return
+            await self._rate.acquire()
+            if not self.pause.in_force:  # one that began while we waited for our turn holds us back too
+                return
 
 
 class ByteBudget:

@@ -66,16 +66,16 @@ def parse_instant(text: str, *, flag: str, tz: ZoneInfo, now: datetime) -> datet
     lowered = text.lower()
     if lowered == "now":
         return now.astimezone(UTC)
-    if match := _RELATIVE.fullmatch(lowered):
-        return now.astimezone(UTC) - int(match[1]) * _UNITS[match[2]]
     if lowered in _WORDS:
         day = now.astimezone(tz).date() + timedelta(days=_WORDS[lowered])
         return _from_wall(datetime.combine(day, time()), tz, flag, text)
     try:
+        if match := _RELATIVE.fullmatch(lowered):
+            return now.astimezone(UTC) - int(match[1]) * _UNITS[match[2]]
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{flag}: {text!r} is not a time", hint=f"use {ALLOWED}") from None
-    return moment.astimezone(UTC) if moment.tzinfo else _from_wall(moment, tz, flag, text)
+        return moment.astimezone(UTC) if moment.tzinfo else _from_wall(moment, tz, flag, text)
+    except (ValueError, OverflowError):  # no time, or one outside the years 1 to 9999
+        raise UsageError(f"{flag}: {text[:80]!r} is not a time", hint=f"use {ALLOWED}") from None
 
 
 def _from_wall(wall: datetime, tz: ZoneInfo, flag: str, text: str) -> datetime:
@@ -90,9 +90,11 @@ def _from_wall(wall: datetime, tz: ZoneInfo, flag: str, text: str) -> datetime:
 
 def windows(span: Span, longest: timedelta) -> Iterator[Span]:
     """Cut a span at UTC midnights, then into pieces of at most ``longest``."""
+    if longest <= timedelta():
+        raise ValueError("longest must be above 0")
     start = span.start
     while start < span.end:
-        midnight = datetime.combine(start.date() + timedelta(days=1), time(), UTC)
-        end = min(span.end, midnight, start + longest)
+        left = datetime.combine(start.date(), time(), UTC) - start + timedelta(days=1)
+        end = start + min(span.end - start, left, longest)
         yield Span(start, end)
         start = end

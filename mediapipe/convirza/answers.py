@@ -17,6 +17,7 @@ from mediapipe.pacing import retry_after
 from mediapipe.redact import quote_body, redact
 
 TRANSIENT_STATUSES = frozenset({408, 425, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524, 529})
+_MOST_FIELDS = 10
 NO_RECORDS = "no records found"
 """V2 answers an empty list with this in an error shape (section 9, row 13)."""
 
@@ -39,10 +40,10 @@ class Problem:
 
 
 def read_json(body: bytes) -> Any | None:
-    """Return the parsed body, or None when it is not JSON."""
+    """Return the parsed body, or None when it is not JSON (or nested beyond all reason)."""
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -64,11 +65,12 @@ def read_problem(status: int, body: bytes) -> Problem:
     texts = [text for text in map(_text, candidates) if text]
     errors = parsed.get("errors")
     entries = [entry for entry in errors if isinstance(entry, Mapping)] if isinstance(errors, list) else []
-    fields = tuple(redact(str(entry["name"])) for entry in entries if entry.get("name"))
+    fields = tuple(redact(str(entry["name"]))[:100] for entry in entries[:_MOST_FIELDS] if entry.get("name"))
     details = [text for text in (_text(entry.get("message")) for entry in entries) if text]
     message = "; ".join([texts[0] if texts else f"HTTP {status}", *details[:5]])
     request_id = parsed.get("request_id") or parsed.get("requestId") or ""
-    return Problem(redact(f"{message} (HTTP {status})"[:500]), redact(str(request_id))[:100], fields)
+    # Redact before cutting: a cut could leave half a secret that no pattern knows.
+    return Problem(f"{redact(message)[:500]} (HTTP {status})", redact(str(request_id))[:100], fields)
 
 
 def _text(value: object) -> str:
@@ -85,7 +87,7 @@ def failure(status: int, headers: Mapping[str, str], body: bytes, *, doing: str)
     401 is not sorted here: the session renews the token once before it asks.
     """
     if 200 <= status < 300:
-        return _refusal_in_success(status, body, doing)
+        return _refusal_in_success(status, headers, body, doing)
     problem = f"{doing}: {read_problem(status, body)}"
     if status == 429:
         return Throttled(problem, retry_after=retry_after(headers))
@@ -100,11 +102,14 @@ def failure(status: int, headers: Mapping[str, str], body: bytes, *, doing: str)
     return Rejected(problem, code=f"http_{status}")
 
 
-def _refusal_in_success(status: int, body: bytes, doing: str) -> MediapipeError | None:
+def _refusal_in_success(
+    status: int, headers: Mapping[str, str], body: bytes, doing: str
+) -> MediapipeError | None:
     parsed = read_json(body)
     if not isinstance(parsed, Mapping):
         return None
-    refused = str(parsed.get("result", "")).lower() == "error"
+    result = parsed.get("result")
+    refused = isinstance(result, str) and result.strip().lower() not in {"", "success"}
     code = parsed.get("code")
     refused = refused or (isinstance(code, int) and not isinstance(code, bool) and code >= 400)
     if not refused:
@@ -112,6 +117,8 @@ def _refusal_in_success(status: int, body: bytes, doing: str) -> MediapipeError 
     problem = read_problem(status, body)
     if NO_RECORDS in problem.message.lower():
         return None
-    if isinstance(code, int) and (code in TRANSIENT_STATUSES or code == 429):
+    if code == 429:
+        return Throttled(f"{doing}: {problem}", retry_after=retry_after(headers))
+    if isinstance(code, int) and code in TRANSIENT_STATUSES:
         return Transient(f"{doing}: {problem}", code=f"http_{code}")
     return Rejected(f"{doing}: {problem}", code="refused")

@@ -7,12 +7,20 @@ sandbox on http works). A host given as an IP address is never matched by a glob
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from mediapipe.errors import Failed
+
+
+_AUTHORITY = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+"""A plain host and port. User names, percent signs, backslashes and letters that a resolver would spell
+otherwise are never needed, and are where two readers of one URL come to disagree."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 class ForbiddenHost(Failed):
@@ -39,14 +47,17 @@ class HostPolicy:
         """Raise :class:`ForbiddenHost` unless ``url`` may be fetched. The message holds the host only."""
         try:
             scheme, host, port = _origin(url)
+            authority = urlsplit(url).netloc
         except ValueError:
             raise ForbiddenHost("a recording's URL cannot be read") from None
+        if "@" in authority:  # asked before the bases: it would be sent as a login
+            raise ForbiddenHost(f"a recording's URL carries a user name (host {host!r})")
+        if _CONTROL.search(url) or (authority and not _AUTHORITY.fullmatch(authority)):
+            raise ForbiddenHost(f"a recording's URL does not name its host plainly (host {host!r})")
         if (scheme, host, port) in self.origins:
             return
         if scheme != "https":
             raise ForbiddenHost(f"a recording's URL is not https but {scheme or 'relative'} (host {host or 'none'})")
-        if "@" in urlsplit(url).netloc:
-            raise ForbiddenHost(f"a recording's URL carries a user name (host {host})")
         if not _is_address(host) and any(fnmatchcase(host, glob) for glob in self.globs):
             return
         raise ForbiddenHost(f"a recording's URL names the host {host!r}, which is not allowed")
@@ -62,5 +73,6 @@ def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return host.replace(".", "").isdigit()  # 2130706433 and 127.1 are addresses to a resolver too
+        # 2130706433, 127.1 and 0x7f.1 are addresses to a resolver too: what ends in a number is one.
+        return bool(_NUMBER.fullmatch(host.rpartition(".")[2]))
     return True

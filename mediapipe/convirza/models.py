@@ -39,18 +39,24 @@ def instant(value: object) -> float | None:
             except ValueError:
                 return None
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    try:
+        seconds = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:  # an integer of hundreds of digits
         return None
-    return value / 1000 if abs(value) > MILLISECONDS_ABOVE else float(value)
+    if not math.isfinite(seconds):
+        return None
+    return seconds / 1000 if abs(seconds) > MILLISECONDS_ABOVE else seconds
 
 
 def lifetime(value: object, now: float) -> float | None:
     """Return ``expires_in`` as the Unix second of expiry: v2 says seconds from now, v3 an ISO instant."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
-        return now + value
-    if isinstance(value, str) and value.strip().isdigit() and float(value) < 1e9:
-        return now + float(value)
-    return instant(value)
+    seconds = instant(value)
+    number = seconds is not None and not (isinstance(value, str) and _is_date(value))
+    return now + seconds if number and seconds is not None and 0 <= seconds < 1e9 else seconds
+
+
+def _is_date(text: str) -> bool:
+    return "-" in text.strip()[1:] or ":" in text
 
 
 def _as_datetime(value: object) -> datetime | None:
@@ -144,6 +150,9 @@ def read_call(raw: object, *, server_time: float) -> Call:
     """Return a call from its API record; raises ``Transient`` when it is no call record at all."""
     try:
         fields = _Fields.model_validate(raw)
+        record = without_grants(raw) if isinstance(raw, Mapping) else {}
+    except RecursionError:
+        raise Transient("the platform sent a call nested beyond all reason", code="unreadable_answer") from None
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "record"
         raise Transient(f"the platform sent a call that cannot be read ({where})", code="unreadable_answer") from None
@@ -151,13 +160,12 @@ def read_call(raw: object, *, server_time: float) -> Call:
     url = details.url.get_secret_value().strip() if details and details.url else ""
     grant = Grant(url, details.expires_at if details else None, server_time) if url else None
     started = fields.call_started or (fields.call_detail.call_created if fields.call_detail else None)
-    assert isinstance(raw, Mapping)  # noqa: S101  # pydantic accepted it as a mapping of fields
     return Call(
         call_id=fields.call_id,
         started=started,
         recording_id=((details.recording_id if details else None) or NO_RECORDING_ID) if grant else None,
         claimed_duration_s=clock_duration(details.duration) if details else None,
-        record=without_grants(raw),
+        record=record,
         grant=grant,
     )
 
@@ -172,7 +180,8 @@ def clock_duration(text: str | None) -> float | None:
         return None
     if len(parts) > 3 or not all(math.isfinite(part) and part >= 0 for part in parts):
         return None
-    return float(sum(part * 60.0**power for power, part in enumerate(reversed(parts))))
+    seconds = float(sum(part * 60.0**power for power, part in enumerate(reversed(parts))))
+    return seconds if math.isfinite(seconds) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
+import anyio.to_thread
 import httpx
 
 from mediapipe import __version__
@@ -25,6 +26,10 @@ from mediapipe.redact import redact
 
 USER_AGENT = f"convirza-mediapipe/{__version__}"
 
+RENEWALS = 4
+"""Fresh tokens tried on one read before a 401 counts as a refusal of the login itself."""
+
+HttpClient = httpx.AsyncClient
 Query = Mapping[str, str | int | list[str]]
 
 
@@ -119,9 +124,17 @@ class Session:
     """Requests to one generation's API under one login."""
 
     def __init__(
-        self, http: httpx.AsyncClient, base: str, tokens: TokenSource, pacer: Pacer, retry: RetryPolicy
+        self,
+        http: httpx.AsyncClient,
+        base: str,
+        tokens: TokenSource,
+        pacer: Pacer,
+        retry: RetryPolicy,
+        *,
+        deadline: float = 600.0,
     ) -> None:
         self._http = http
+        self._deadline = deadline
         self._base = base.rstrip("/")
         self.tokens = tokens
         self._pacer = pacer
@@ -129,7 +142,7 @@ class Session:
         self.requests = 0
 
     async def get(self, path: str, query: Query | None = None, *, doing: str) -> Answer:
-        """GET ``path`` and return its JSON; repeated on passing faults, the token renewed once on 401.
+        """GET ``path`` and return its JSON; repeated on passing faults, the token renewed on 401.
 
         Raises ``Transient`` when it stayed unreachable, ``CredentialsError``, or ``Rejected`` with the
         platform's words (``code`` is ``http_404`` and the like).
@@ -139,7 +152,9 @@ class Session:
     async def _get(self, path: str, query: Query | None, doing: str) -> Answer:
         token = await self.tokens.bearer()
         response = await self._send(path, query, token, doing)
-        if response.status_code == 401:
+        for _ in range(RENEWALS):
+            if response.status_code != 401:
+                break
             token = await self.tokens.renew(token)
             response = await self._send(path, query, token, doing)
         error = failure(response.status_code, response.headers, response.content, doing=doing)
@@ -155,10 +170,10 @@ class Session:
         params = httpx.QueryParams(dict(query)) if query else None
         async with self._pacer.turn():
             self.requests += 1
-            with translated(doing):
-                response = await self._http.get(
-                    self._base + path, params=params, headers={"Authorization": f"Bearer {token}"}
-                )
+            headers = {"Authorization": f"Bearer {token}"}
+            # The read timeout is between two chunks; an answer that drips has this one to meet.
+            with translated(doing), anyio.fail_after(self._deadline):
+                response = await self._http.get(self._base + path, params=params, headers=headers)
             error = failure(response.status_code, response.headers, response.content, doing=doing)
             if isinstance(error, Transient):  # inside the turn, so that pacing learns of it
                 raise error
@@ -181,6 +196,11 @@ async def _token_call(
     return tokens
 
 
+async def _fetched(secret: Callable[[], str]) -> str:
+    """Fetch a secret in a thread: it may come from a command that takes its time."""
+    return await anyio.to_thread.run_sync(secret)
+
+
 class V3Login:
     """Logs in to v3: JSON ``{email, password}``; refresh tokens are single-use."""
 
@@ -190,7 +210,7 @@ class V3Login:
 
     async def log_in(self) -> Tokens:
         """See :class:`~mediapipe.convirza.tokens.Login`."""
-        body = {"email": self._email, "password": self._password()}
+        body = {"email": self._email, "password": await _fetched(self._password)}
         return await _token_call(self._http, f"{self._base}/token", json=body, form=None, doing="v3 login")
 
     async def refresh(self, refresh_token: str) -> Tokens | None:
@@ -225,9 +245,9 @@ class V2Login:
         form = {
             "grant_type": "password",
             "client_id": self._credentials.client_id,
-            "client_secret": self._credentials.client_secret(),
+            "client_secret": await _fetched(self._credentials.client_secret),
             "username": self._credentials.email,
-            "password": self._credentials.password(),
+            "password": await _fetched(self._credentials.password),
         }
         return await _token_call(self._http, f"{self._base}/token", json=None, form=form, doing="v2 login")
 

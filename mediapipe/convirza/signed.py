@@ -112,6 +112,8 @@ class Downloader:
             host = urlsplit(url).hostname or ""
             with translated(f"download from {host}"):
                 async with self._open(url, headers) as response:
+                    if response.status_code == 416:  # nothing lies behind what we have: it was no part of this body
+                        progress.restart(spool)
                     await _refusals(response, host)
                     self._begin(response, spool, progress, host)
                     await self._pour(response, spool, progress, host)

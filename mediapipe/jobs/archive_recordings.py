@@ -1,30 +1,26 @@
 """``archive run``: copy every recording of a span into the store, miss none, overwrite none.
 
-Source: closed windows of the calls list, walked until they settle; then, by id, the items that
-earlier runs left open. One stage: take a fresh signed URL, transfer, say what became of it. A window
-whose calls are all settled counts as covered; the watermark is the end of the contiguous coverage.
+The source is a :class:`~mediapipe.listing.Listing`. One stage: take a fresh signed URL, transfer, say
+what became of it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
-from mediapipe.convirza.grants import Grants
 from mediapipe.convirza.models import Call
-from mediapipe.convirza.v3 import V3
-from mediapipe.convirza.walk import TooMany, Walked, Walker
-from mediapipe.errors import Failed, ItemError, PlatformDown, Transient, UsageError
-from mediapipe.existing import Existing
-from mediapipe.items import Outcome, Verdict
-from mediapipe.layout import item_key, safe_call_id
-from mediapipe.ledger.interface import OPEN_STATES, Item, Ledger, Scope, State, Want
-from mediapipe.pipeline import Batch, Entry, Finished, Job, Line, Stage
-from mediapipe.spans import Span, show, windows
-from mediapipe.transfer import Kept, Tools, Transfer, transfer
+from mediapipe.errors import ExitCode, Failed, Transient
+from mediapipe.items import Outcome, Tally, Verdict
+from mediapipe.ledger.interface import State
+from mediapipe.line import Ending, Finished, Job, Line, Sink, Stage
+from mediapipe.listing import Findings, Listing, Recording, Request, resolve_span
+from mediapipe.pipeline import rehearse, run
+from mediapipe.report.summary import exit_code
+from mediapipe.services import ArchiveServices, prove_destination, release_dead
+from mediapipe.spans import show
+from mediapipe.transfer import Kept, Transfer, transfer
 
 log = logging.getLogger(__name__)
 
@@ -32,278 +28,78 @@ JOB = "archive.run"
 TAKES = frozenset(State) - {State.DONE}
 """Everything but a done recording is worked on again: an absent one may have appeared."""
 
-UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
-"""Stands for the start of a call that says none: the same on every run, so that its key stays the same."""
-
-WINDOWS_LOST_IN_A_ROW = 3
-"""After so many windows that could not be listed at all, the platform counts as down."""
-
 
 @dataclass(frozen=True, slots=True)
-class Recording:
-    """What travels down the line: never a URL. ``recording_id`` is None while there is no recording."""
+class Ask:
+    """What the user asked for: a span or none, and whether only to say what would be done."""
 
-    call_id: str
-    recording_id: str | None
-    started: datetime
-    why_none: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The job's settings. Times as timedelta; see the settings' descriptions."""
-
-    window: timedelta
-    window_max_calls: int
-    walk_attempts: int
-    page_size: int
-    waiting_age: timedelta
-    url_budget: int
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What this run covers. ``exact``: the user named the span, so only its open items are asked again."""
-
-    span: Span
-    exact: bool
     now: datetime
+    start: datetime | None = None
+    end: datetime | None = None
+    dry_run: bool = False
+    allow_overwrite_unsafe: bool = False
 
 
-@dataclass(slots=True)
-class Findings:
-    """What a run learned besides its outcomes."""
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an archive run ended and what it learned. ``refetches`` counts calls fetched again for a URL."""
 
-    windows: int = 0
-    unsettled: list[dict[str, str]] = field(default_factory=list)
-    watermark: datetime | None = None
-
-
-def resolve_span(
-    start: datetime | None,
-    end: datetime | None,
-    *,
-    watermark: datetime | None,
-    now: datetime,
-    lookback: timedelta,
-    settle: timedelta,
-) -> Request:
-    """Return what a run covers: the span the user named, else from the watermark less the look-back.
-
-    The end is cut to ``now - settle``: what is younger may still change.
-    """
-    latest = now - settle
-    exact = start is not None
-    if start is None:
-        if end is not None:
-            raise UsageError("--to is given without --from")
-        if watermark is None:
-            raise UsageError(
-                "no earlier run reached a watermark for this account and destination",
-                hint="say where to begin, once: --from 2026-01-01",
-            )
-        start = watermark - lookback
-    stop = min(end, latest) if end is not None else latest
-    if end is not None and end <= start:
-        raise UsageError(f"--to ({show(end)}) is not after --from ({show(start)})")
-    if stop <= start:
-        raise UsageError(
-            f"the span is empty: it begins at {show(start)} and may reach {show(latest)} at the most",
-            hint="the last minutes are left alone until calls have settled (archive.settle)",
-        )
-    return Request(Span(start, stop), exact, now)
+    ending: Ending
+    tally: Tally
+    request: Request
+    findings: Findings
+    requests: int
+    refetches: int
+    exit_code: ExitCode
 
 
 class ArchiveRecordings:
-    """The job as data for the pipeline: :meth:`line`, and :attr:`findings` once it ran."""
+    """The job as data for the pipeline."""
 
     def __init__(
-        self,
-        *,
-        api: V3,
-        grants: Grants,
-        tools: Tools,
-        existing: Existing,
-        ledger: Ledger,
-        scope: Scope,
-        request: Request,
-        rules: Rules,
-        run_id: str,
+        self, services: ArchiveServices, request: Request, run_id: str, *, rehearsal: bool = False
     ) -> None:
-        self._api, self._grants, self._tools, self._existing = api, grants, tools, existing
-        self._ledger, self._scope, self._request, self._rules = ledger, scope, request, rules
-        self._run_id = run_id
-        self._lost_in_a_row = 0
-        self.findings = Findings()
-        # Neighbouring windows are asked for with a margin, so a call may be listed by both.
-        self._handed: dict[str, str | None] = {}
-        self._handed_before: dict[str, str | None] = {}
+        self._services, self._request, self._run_id = services, request, run_id
+        self.listing = Listing(
+            api=services.platform.v3,
+            grants=services.grants,
+            ledger=services.ledger,
+            scope=services.scope,
+            request=request,
+            rules=services.rules,
+            run_id=run_id,
+            rehearsal=rehearsal,
+        )
 
-    def line(self, workers: int) -> Line[Recording]:
+    def line(self) -> Line[Recording]:
         """Return the line for the pipeline."""
         return Line(
-            scope=self._scope,
+            scope=self._services.scope,
             run_id=self._run_id,
-            source=self._source,
-            stages=[Stage("archive", self._archive, workers)],
+            source=self.listing.pages,
+            stages=[Stage("archive", self._archive, self._services.workers)],
             takes=TAKES,
             intend=True,
         )
-
-    # ── source ──────────────────────────────────────────────────────────────────────────────
-
-    async def _source(self) -> AsyncGenerator[Sequence[Entry[Recording]], None]:
-        for day in windows(self._request.span, self._rules.window):
-            stack = [day]
-            while stack:
-                window = stack.pop()
-                async with aclosing(self._window(window)) as pages:
-                    async for page in pages:
-                        if isinstance(page, TooMany):
-                            log.info("window %s holds %d calls: split", window, page.total)
-                            stack.extend(reversed(window.halves()))
-                        else:
-                            yield page
-        async for entries in self._left_open():
-            yield entries
-
-    async def _window(self, window: Span) -> AsyncGenerator[Sequence[Entry[Recording]] | TooMany, None]:
-        """Hand over one window's calls: those with a recording at once, the others when it has settled."""
-        rules = self._rules
-        walker = Walker(
-            lambda span, offset: self._api.list_calls(span.start, span.end, limit=rules.page_size, offset=offset),
-            rules.window_max_calls,
-            rules.walk_attempts,
-        )
-        batch = Batch(lambda: self._covered(window))
-        without: dict[str, Call] = {}
-        self._handed_before, self._handed = self._handed, {}
-        ending: Walked | None = None
-        try:
-            async with aclosing(walker.walk(window)) as events:
-                async for event in events:
-                    if isinstance(event, TooMany):
-                        yield event
-                        return
-                    if isinstance(event, Walked):
-                        ending = event
-                        continue
-                    entries = [
-                        self._entry(call, batch)
-                        for call in event
-                        if self._mine(call, window, walker.margin) and self._sort(call, without)
-                    ]
-                    if entries:
-                        yield entries
-        except Transient as error:
-            self._lost(window, error)
-        else:
-            self._lost_in_a_row = 0
-        if without:
-            yield [self._entry(call, batch) for call in without.values()]
-        self.findings.windows += 1
-        if ending is None:
-            return
-        if not ending.settled:
-            self._unsettled(window, f"not settled after {ending.walks} walks: {ending.reason}")
-            return
-        await batch.seal()
-
-    def _mine(self, call: Call, window: Span, margin: timedelta) -> bool:
-        """Tell whether a listed call belongs to this window and was not handed over by its neighbour.
-
-        A call from the margin belongs to the next window, or lies outside what was asked for. One whose
-        start lies elsewhere altogether was listed by another time stamp: it is taken, not missed.
-        """
-        in_margin = call.started is not None and call.started not in window and (
-            window.start - margin <= call.started < window.end + margin
-        )
-        handed = self._handed if call.call_id in self._handed else self._handed_before
-        known = call.call_id in handed and handed[call.call_id] == call.recording_id
-        return not in_margin and not known
-
-    def _sort(self, call: Call, without: dict[str, Call]) -> bool:
-        """Keep calls without a recording back; tell whether the call can be handed over now."""
-        if call.recording_id is None:
-            without[call.call_id] = call
-            return False
-        without.pop(call.call_id, None)
-        return True
-
-    def _entry(self, call: Call, batch: Batch | None, *, key: str = "", why_none: str = "") -> Entry[Recording]:
-        self._handed[call.call_id] = call.recording_id
-        self._grants.offer(call)
-        started = call.started or UNDATED
-        want = Want(key or item_key(call.call_id, call.recording_id), call.call_id, started)
-        closes = (safe_call_id(call.call_id),) if call.recording_id is not None else ()
-        return Entry(want, Recording(call.call_id, call.recording_id, started, why_none), batch, closes)
-
-    def _lost(self, window: Span, error: Transient) -> None:
-        self._unsettled(window, f"could not be listed: {error}")
-        self._lost_in_a_row += 1
-        if self._lost_in_a_row >= WINDOWS_LOST_IN_A_ROW:
-            raise PlatformDown(f"{self._lost_in_a_row} windows in a row could not be listed: {error}") from error
-
-    def _unsettled(self, window: Span, reason: str) -> None:
-        log.error("window %s: %s", window, reason)
-        self.findings.unsettled.append({"start": show(window.start), "end": show(window.end), "reason": reason})
-
-    async def _covered(self, window: Span) -> None:
-        self.findings.watermark = await self._ledger.cover(self._scope, window.start, window.end)
-
-    async def _left_open(self) -> AsyncGenerator[Sequence[Entry[Recording]], None]:
-        """Ask again, by id, for what earlier runs left open and this run's windows did not list."""
-        span = self._request.span if self._request.exact else None
-        pages = self._ledger.items(
-            self._scope,
-            states=OPEN_STATES,
-            not_run=self._run_id,
-            start=span.start if span else None,
-            end=span.end if span else None,
-        )
-        async for page in pages:
-            for item in page:
-                entry = await self._ask_again(item)
-                if entry is not None:
-                    yield [entry]
-
-    async def _ask_again(self, item: Item) -> Entry[Recording] | None:
-        call_id = item.subject or item.key
-        try:
-            call = await self._api.get_call(call_id)
-        except (Transient, ItemError) as error:
-            log.warning("call %s could not be asked for again: %s", call_id, error)
-            call = Call(call_id, item.at, None, None, {})
-            return self._entry(call, None, key=item.key, why_none="not_reached")
-        if call is None:
-            gone = Call(call_id, item.at, None, None, {})
-            return self._entry(gone, None, key=item.key, why_none="call_not_found")
-        if call.recording_id is None:
-            return self._entry(call, None, key=item.key)
-        entry = self._entry(call, None)
-        closes = entry.closes if item.key == entry.want.key else (*entry.closes, item.key)
-        return Entry(entry.want, entry.payload, None, closes)
-
-    # ── the stage ───────────────────────────────────────────────────────────────────────────
 
     async def _archive(self, job: Job[Recording]) -> Finished:
         recording, tries = job.payload, job.claim.attempts
         if recording.recording_id is None:
             return self._without_recording(job)
-        present = await self._existing.of(recording.call_id, recording.recording_id, recording.started)
+        present = await self._services.existing.of(recording.call_id, recording.recording_id, recording.started)
         said = ""
-        call = await self._grants.take(recording.call_id)
-        for _ in range(self._rules.url_budget):
+        call = await self._services.grants.take(recording.call_id)
+        for _ in range(self._services.rules.url_budget):
             if call is None or call.grant is None:
                 return self._without_recording(job)
             if call.recording_id != recording.recording_id:
                 raise Failed("the call has another recording now; the next run takes it", code="recording_changed")
-            result = await transfer(self._task(call, recording, present), self._tools)
+            result = await transfer(self._task(call, recording, present), self._services.tools)
             if isinstance(result, Kept):
                 return _kept(job.claim.key, result, tries)
             said = f"{result.reason}: {result.message}"
-            call = await self._grants.renew(recording.call_id)
-        raise Failed(f"{self._rules.url_budget} signed URLs in a row did not work ({said})", code="url_expired")
+            call = await self._services.grants.renew(recording.call_id)
+        raise Failed(f"{self._services.rules.url_budget} signed URLs in a row did not work ({said})", code="url_expired")
 
     def _task(self, call: Call, recording: Recording, present: tuple[str, ...]) -> Transfer:
         assert call.grant is not None and recording.recording_id is not None  # noqa: S101, PT018
@@ -324,7 +120,7 @@ class ArchiveRecordings:
         if recording.why_none == "not_reached":
             raise Transient("the call could not be asked for again", code="not_reached")
         age = self._request.now - recording.started
-        old = age > self._rules.waiting_age
+        old = age > self._services.rules.waiting_age
         reason = recording.why_none or ("no_recording" if old else "no_recording_yet")
         message = f"the call started {show(recording.started)}"
         verdict = Verdict.ABSENT if old else Verdict.PENDING
@@ -348,3 +144,52 @@ def _kept(key: str, kept: Kept, tries: int) -> Finished:
     )
     return Finished(outcome, {**detail, "source": kept.key})
 
+
+async def archive(
+    services: ArchiveServices, ask: Ask, *, run_id: str, sink: Sink, signals: bool = False
+) -> Result:
+    """Run the job from span to receipts; raises ``UsageError`` for a span that makes no sense.
+
+    Everything else that stops the run is in the result, with the exit code it leads to.
+    """
+    ledger, scope = services.ledger, services.scope
+    request = resolve_span(
+        ask.start,
+        ask.end,
+        watermark=await ledger.watermark(scope),
+        now=ask.now,
+        lookback=services.lookback,
+        settle=services.settle,
+    )
+    job, tally = ArchiveRecordings(services, request, run_id, rehearsal=ask.dry_run), Tally()
+
+    def count(outcome: Outcome) -> None:
+        tally.add(outcome)
+        sink(outcome)
+
+    if ask.dry_run:
+        ending = await rehearse(job.line(), ledger, count)
+    else:
+        await _prepare(services, ask, request, run_id)
+        ending = await run(job.line(), ledger, count, signals=signals)
+    code = exit_code(
+        tally, unproven=bool(job.listing.findings.unsettled), interrupted=ending.interrupted, fatal=ending.fatal
+    )
+    if not ask.dry_run:
+        await ledger.end(run_id, exit_code=code, counts=tally.counts(), size=tally.bytes)
+    requests, refetches = services.platform.v3.session.requests, services.grants.refetches
+    return Result(ending, tally, request, job.listing.findings, requests, refetches, code)
+
+
+async def _prepare(services: ArchiveServices, ask: Ask, request: Request, run_id: str) -> None:
+    ledger, scope = services.ledger, services.scope
+    if ask.allow_overwrite_unsafe:
+        log.warning("--allow-overwrite-unsafe: the destination is not asked to refuse overwriting")
+    else:
+        await prove_destination(services.tools.store, ledger, scope, services.tools.retry)
+    freed = await release_dead(ledger, scope, services.runs_dir)
+    if freed:
+        log.info("%d items of runs that died are taken over", freed)
+    await ledger.begin(run_id, scope)
+    await ledger.anchor(scope, request.span.start)
+    log.info("archiving %s to %s", request.span, scope.destination)

@@ -172,6 +172,11 @@ class Run:
 class Ledger(Protocol):
     """The durable memory of all runs. See the module's rules."""
 
+    @property
+    def owner(self) -> str:
+        """The owner that this ledger was opened for: every claim made through it is this owner's."""
+        ...
+
     async def begin(self, run_id: str, scope: Scope) -> None:
         """Record that a run started. The owner is the one the ledger was opened with."""
         ...
@@ -196,6 +201,10 @@ class Ledger(Protocol):
         claimed unless its lease is alive under another owner. With ``intend`` the state goes to INTENDED
         in the same commit. A key that appears twice in ``wants`` gets the same claim twice.
         """
+        ...
+
+    async def peek(self, scope: Scope, keys: Sequence[str]) -> Mapping[str, State]:
+        """Return the states of those of ``keys`` that are known; claims nothing, writes nothing."""
         ...
 
     async def intend(self, claim: Claim, detail: Mapping[str, str] | None = None) -> None:
@@ -233,8 +242,8 @@ class Ledger(Protocol):
         """Yield items in these states, in pages, ordered by key.
 
         ``not_run`` leaves out those that this run touched; ``start``/``end`` bound ``at`` (start inclusive,
-        end exclusive; an item without ``at`` is left out when either is given). Rows may change between pages; none is yielded
-        twice.
+        end exclusive; an item without ``at`` is left out when either is given). Rows may change between
+        pages; none is yielded twice.
         """
         ...
 
@@ -266,8 +275,10 @@ class Ledger(Protocol):
         ...
 
     async def watermark(self, scope: Scope) -> datetime | None:
-        """Return the end of the contiguous coverage from the anchor: the anchor itself when the span it
-        starts is not covered, None without an anchor."""
+        """Return the end of the contiguous coverage from the anchor.
+
+        That is the anchor itself when the span it starts is not covered, None without an anchor.
+        """
         ...
 
     async def remember(self, scope: Scope, name: str, value: str) -> None:

@@ -204,14 +204,18 @@ class FaultBoard:
 
 
 def _in_days(rule: FaultRule, request: Request) -> bool:
-    """Return whether a list request's window touches one of the rule's days (all, when it names none)."""
+    """Return whether the middle of a list request's window lies in one of the rule's days (all, when it names none).
+
+    The middle, because a careful client asks for a little more than the day on both sides.
+    """
     if not rule.days:
         return True
     start, end = (_moment(request.query_params.get(name)) for name in ("start", "end"))
     if start is None or end is None:
         return False
     days = [datetime.fromisoformat(day).replace(tzinfo=UTC) for day in rule.days]
-    return any(start < day.timestamp() + 86_400 and day.timestamp() < end for day in days)
+    middle = (start + end) / 2
+    return any(day.timestamp() <= middle < day.timestamp() + 86_400 for day in days)
 
 
 def _moment(text: str | None) -> float | None:

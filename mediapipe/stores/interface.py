@@ -11,8 +11,10 @@ Rules every implementation keeps, and the contract suite checks:
   place, whatever dies in the middle.
 * **A put that returned is durable** and its SHA-256 was checked against the bytes that arrived.
 * **Keys are relative POSIX paths** (``a/b/c.wav``): no leading slash, no ``.`` or ``..`` part, no
-  empty part, no NUL or control character, each part at most 255 UTF-8 bytes, the whole at most 1,024. Anything else raises
-  ``ValueError`` before anything is touched; a key can never leave the destination.
+  empty part, no NUL or control character, no lone surrogate, each part at most 255 UTF-8 bytes, the whole
+  at most 1,024 (an S3 prefix included); the first part is not ``.mediapipe``, where a store keeps its own
+  working files. Anything else raises ``ValueError`` before anything is touched; a key can never leave the
+  destination.
 * **Errors**: ``Transient`` (same call may succeed later: throttling, 5xx, a dropped connection),
   ``CredentialsError`` (refused), ``UsageError`` (no such bucket or folder that can't be made),
   ``DiskFull``, :class:`Conflict`. A missing key is ``None`` from ``head`` and :class:`NotThere` from
@@ -100,7 +102,8 @@ class Store(Protocol):
         """Create ``key`` with exactly the ``size`` bytes of ``body`` (seekable; read from its start).
 
         Raises ``Failed(code="checksum")`` when the bytes do not have this SHA-256 or size; then nothing was
-        created.
+        created. A key, size, ``sha256`` or metadata name that could never be right is a ``ValueError``.
+        Metadata names are lower-case letters, digits and dashes; ``sha256`` is the store's own.
         """
         ...
 
@@ -116,7 +119,10 @@ class Store(Protocol):
         ...
 
     async def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """Return ``length`` bytes from ``start`` (fewer at the end); for small reads such as headers."""
+        """Return ``length`` bytes from ``start`` (fewer at the end); for small reads such as headers.
+
+        Without ``length`` everything from ``start`` on; nothing when ``start`` lies behind the end.
+        """
         ...
 
     def stream(self, key: str) -> AsyncIterator[bytes]:
@@ -135,14 +141,59 @@ class Store(Protocol):
         ...
 
 
+WORKING = ".mediapipe"
+"""First part of the keys under which a store keeps working files; no recording stands there."""
+
 _PART = re.compile(r"[^\x00-\x1f\x7f/]+")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def check_key(key: str) -> str:
     """Return ``key`` when it keeps the key rule above, else raise ``ValueError`` naming the fault."""
-    if not key or len(key.encode("utf-8", "surrogateescape")) > 1024:
+    if not key or len(_utf8(key)) > 1024:
         raise ValueError(f"store key is empty or longer than 1,024 bytes: {key[:80]!r}")
-    for part in key.split("/"):
-        if part in {"", ".", ".."} or not _PART.fullmatch(part) or len(part.encode("utf-8", "replace")) > 255:
+    parts = key.split("/")
+    for part in parts:
+        if part in {"", ".", ".."} or not _PART.fullmatch(part) or len(part.encode()) > 255:
             raise ValueError(f"store key has an unusable part {part[:80]!r}: {key[:200]!r}")
+    if parts[0] == WORKING:
+        raise ValueError(f"store key lies among the store's own working files: {key[:200]!r}")
     return key
+
+
+def is_key(key: str) -> bool:
+    """Tell whether ``key`` keeps the key rule; what does not is nobody's recording and is never listed."""
+    try:
+        check_key(key)
+    except ValueError:
+        return False
+    return True
+
+
+def check_sha256(sha256: str) -> str:
+    """Return ``sha256`` when it is 64 lower-case hex digits, else raise ``ValueError``."""
+    if not _SHA256.fullmatch(sha256):
+        raise ValueError(f"not a lower-case hex SHA-256: {sha256[:80]!r}")
+    return sha256
+
+
+def check_metadata(metadata: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Return ``metadata`` when every name can be written everywhere, else raise ``ValueError``."""
+    for name in metadata or {}:
+        if not _NAME.fullmatch(name) or name == "sha256":
+            raise ValueError(f"not a usable metadata name: {name[:80]!r}")
+    return metadata or {}
+
+
+def check_range(start: int, length: int | None) -> None:
+    """Raise ``ValueError`` for a range that starts before the first byte or has a negative length."""
+    if start < 0 or (length is not None and length < 0):
+        raise ValueError(f"not a byte range: start {start}, length {length}")
+
+
+def _utf8(key: str) -> bytes:
+    try:
+        return key.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"store key is not Unicode text: {key[:80]!r}") from None

@@ -1,0 +1,105 @@
+"""``mediapipe archive``: recordings from the platform into a store."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mediapipe.cli import options
+from mediapipe.cli.guard import guarded
+
+if TYPE_CHECKING:
+    from mediapipe.cli.runs import JobRun
+    from mediapipe.jobs.archive_recordings import Ask
+    from mediapipe.settings import Settings
+
+app = typer.Typer(help="Recordings from the platform into a store.", no_args_is_help=True, rich_markup_mode=None)
+
+Unsafe = Annotated[
+    bool | None,
+    typer.Option("--allow-overwrite-unsafe", help="Use a destination that ignores conditional writes. Dangerous."),
+]
+
+
+@app.callback()
+def _archive() -> None:
+    """Keep ``run`` a subcommand although it is the only one so far."""
+
+
+@app.command("run")
+def run(
+    start: options.From = None,
+    end: options.To = None,
+    dest: options.Dest = None,
+    profile: options.Profile = None,
+    ledger: options.LedgerDsn = None,
+    workers: options.Workers = None,
+    tz: options.Tz = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = None,
+    log_format: options.LogFormat = None,
+    dry_run: options.DryRun = False,
+    engine: options.Engine = "local",
+    allow_overwrite_unsafe: Unsafe = None,
+) -> None:
+    """Copy every recording of the span to the store.
+
+    Without --from, a run covers from the watermark less the look-back (10 days) to now: the nightly use.
+    Nothing that was archived is fetched again and nothing is ever overwritten.
+    """
+    with guarded():
+        from mediapipe.cli.setup import check_engine, load
+        from mediapipe.jobs.archive_recordings import Ask
+        from mediapipe.spans import parse_instant, zone
+
+        check_engine(engine)
+        flags = options.given(
+            archive__dest=dest,
+            archive__allow_overwrite_unsafe=allow_overwrite_unsafe,
+            ledger=ledger,
+            workers=workers,
+            tz=tz,
+            quiet=quiet,
+            log_format=log_format,
+        )
+        settings = load(profile, flags)
+        now, where = datetime.now(UTC), zone(settings.tz)
+        ask = Ask(
+            now=now,
+            start=parse_instant(start, flag="--from", tz=where, now=now) if start else None,
+            end=parse_instant(end, flag="--to", tz=where, now=now) if end else None,
+            dry_run=dry_run,
+            allow_overwrite_unsafe=settings.archive.allow_overwrite_unsafe,
+        )
+        raise typer.Exit(archive_and_report(settings, ask, as_json=as_json))
+
+
+def archive_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> int:
+    """Run the job, print its report, and return the exit code."""
+    from mediapipe.cli.runs import conduct
+    from mediapipe.jobs.archive_recordings import JOB
+
+    async def work(run: JobRun) -> int:
+        from mediapipe.jobs.archive_recordings import archive
+        from mediapipe.services import open_archive
+
+        async with open_archive(settings, JOB, run.owner) as services:
+            result = await archive(services, ask, run_id=run.run_id, sink=run.sink, signals=True)
+        findings = result.findings
+        run.fatal = result.ending.fatal
+        run.extra = {
+            "span": {"from": result.request.span.start.isoformat(), "to": result.request.span.end.isoformat()},
+            "destination": services.scope.destination,
+            "dry_run": ask.dry_run,
+            "windows": findings.windows,
+            "unsettled_windows": findings.unsettled,
+            "watermark": findings.watermark.isoformat() if findings.watermark else None,
+            "requests": result.requests,
+            "call_refetches": result.refetches,
+        }
+        run.notes = [f"window {w['start']} to {w['end']} is not proven: {w['reason']}" for w in findings.unsettled]
+        return result.exit_code
+
+    return conduct(JOB, settings, work, as_json=as_json)

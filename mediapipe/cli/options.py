@@ -1,0 +1,43 @@
+"""The flags that commands share, each said once.
+
+A flag that was not given is None and changes nothing: settings come from the profile and the environment
+then. So every flag here has None for its default, and its help names the setting.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME|FILE", help="Settings profile: a shipped or own name, or a TOML file."),
+]
+LedgerDsn = Annotated[
+    str | None,
+    typer.Option("--ledger", metavar="DSN", help="Ledger: a SQLite path, or postgresql://… when machines share it."),
+]
+Workers = Annotated[int | None, typer.Option("--workers", metavar="N", help="Items worked on at a time, at most.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of a table.")]
+Quiet = Annotated[bool | None, typer.Option("--quiet", help="No progress bars; warnings and errors only.")]
+LogFormat = Annotated[str | None, typer.Option("--log-format", metavar="text|json", help="Form of the log on stderr.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
+Engine = Annotated[str, typer.Option("--engine", metavar="local", help="Where the work runs.")]
+Dest = Annotated[
+    str | None,
+    typer.Option("--dest", metavar="URL", help="Destination: s3://bucket/prefix, file:///folder or a path."),
+]
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="WHEN", help="Start of the span: 2026-02-01, an ISO 8601 instant, -1d, yesterday."),
+]
+To = Annotated[
+    str | None, typer.Option("--to", metavar="WHEN", help="End of the span, exclusive; as --from. Default: now.")
+]
+Tz = Annotated[str | None, typer.Option("--tz", metavar="ZONE", help="Zone of dates without an offset.")]
+
+
+def given(**flags: object) -> dict[str, object]:
+    """Return the flags the user gave, by dotted setting: ``given(archive__dest=dest)``."""
+    return {name.replace("__", "."): value for name, value in flags.items() if value is not None}

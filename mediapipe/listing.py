@@ -1,0 +1,268 @@
+"""Which recordings a run works on: listed windows that settle, then what earlier runs left open.
+
+Closed windows of the calls list are walked until they settle. Calls with a recording are handed over
+at once, the others when the window has settled; after the windows, items that earlier runs left open
+are asked for by id. A window whose calls are all settled counts as covered; the watermark is the end of
+the contiguous coverage.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from mediapipe.convirza.grants import Grants
+from mediapipe.convirza.models import Call
+from mediapipe.convirza.v3 import V3
+from mediapipe.convirza.walk import TooMany, Walked, Walker
+from mediapipe.errors import ItemError, PlatformDown, Transient, UsageError
+from mediapipe.layout import item_key, safe_call_id
+from mediapipe.ledger.interface import OPEN_STATES, Item, Ledger, Scope, Want
+from mediapipe.line import Batch, Entry
+from mediapipe.spans import Span, show, windows
+
+log = logging.getLogger(__name__)
+
+UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands for the start of a call that says none: the same on every run, so that its key stays the same."""
+
+WINDOWS_LOST_IN_A_ROW = 3
+"""After so many windows that could not be listed at all, the platform counts as down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What travels down the line: never a URL. ``recording_id`` is None while there is no recording."""
+
+    call_id: str
+    recording_id: str | None
+    started: datetime
+    why_none: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The job's settings. Times as timedelta; see the settings' descriptions."""
+
+    window: timedelta
+    window_max_calls: int
+    walk_attempts: int
+    page_size: int
+    waiting_age: timedelta
+    url_budget: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What this run covers. ``exact``: the user named the span, so only its open items are asked again."""
+
+    span: Span
+    exact: bool
+    now: datetime
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a run learned besides its outcomes."""
+
+    windows: int = 0
+    unsettled: list[dict[str, str]] = field(default_factory=list)
+    watermark: datetime | None = None
+
+
+def resolve_span(
+    start: datetime | None,
+    end: datetime | None,
+    *,
+    watermark: datetime | None,
+    now: datetime,
+    lookback: timedelta,
+    settle: timedelta,
+) -> Request:
+    """Return what a run covers: the span the user named, else from the watermark less the look-back.
+
+    The end is cut to ``now - settle``: what is younger may still change.
+    """
+    latest = now - settle
+    exact = start is not None
+    if start is None:
+        if end is not None:
+            raise UsageError("--to is given without --from")
+        if watermark is None:
+            raise UsageError(
+                "no earlier run reached a watermark for this account and destination",
+                hint="say where to begin, once: --from 2026-01-01",
+            )
+        start = watermark - lookback
+    stop = min(end, latest) if end is not None else latest
+    if end is not None and end <= start:
+        raise UsageError(f"--to ({show(end)}) is not after --from ({show(start)})")
+    if stop <= start:
+        raise UsageError(
+            f"the span is empty: it begins at {show(start)} and may reach {show(latest)} at the most",
+            hint="the last minutes are left alone until calls have settled (archive.settle)",
+        )
+    return Request(Span(start, stop), exact, now)
+
+
+class Listing:
+    """The source of an archive run: :meth:`pages` for the pipeline, :attr:`findings` once it ran."""
+
+    def __init__(
+        self,
+        *,
+        api: V3,
+        grants: Grants,
+        ledger: Ledger,
+        scope: Scope,
+        request: Request,
+        rules: Rules,
+        run_id: str,
+        rehearsal: bool = False,
+    ) -> None:
+        self._rehearsal = rehearsal
+        self._api, self._grants, self._ledger, self._scope = api, grants, ledger, scope
+        self._request, self._rules, self._run_id = request, rules, run_id
+        self._lost_in_a_row = 0
+        self.findings = Findings()
+        # Neighbouring windows are asked for with a margin, so a call may be listed by both.
+        self._handed: dict[str, str | None] = {}
+        self._handed_before: dict[str, str | None] = {}
+
+    async def pages(self) -> AsyncGenerator[Sequence[Entry[Recording]], None]:
+        """Yield entries, page by page; raises ``PlatformDown`` when window after window cannot be listed."""
+        for day in windows(self._request.span, self._rules.window):
+            stack = [day]
+            while stack:
+                window = stack.pop()
+                async with aclosing(self._window(window)) as pages:
+                    async for page in pages:
+                        if isinstance(page, TooMany):
+                            log.info("window %s holds %d calls: split", window, page.total)
+                            stack.extend(reversed(window.halves()))
+                        else:
+                            yield page
+        async for entries in self._left_open():
+            yield entries
+
+    async def _window(self, window: Span) -> AsyncGenerator[Sequence[Entry[Recording]] | TooMany, None]:
+        """Hand over one window's calls: those with a recording at once, the others when it has settled."""
+        rules = self._rules
+        walker = Walker(
+            lambda span, offset: self._api.list_calls(span.start, span.end, limit=rules.page_size, offset=offset),
+            rules.window_max_calls,
+            rules.walk_attempts,
+        )
+        batch = Batch(lambda: self._covered(window))
+        without: dict[str, Call] = {}
+        self._handed_before, self._handed = self._handed, {}
+        ending: Walked | None = None
+        try:
+            async with aclosing(walker.walk(window)) as events:
+                async for event in events:
+                    if isinstance(event, TooMany):
+                        yield event
+                        return
+                    if isinstance(event, Walked):
+                        ending = event
+                        continue
+                    entries = [
+                        self._entry(call, batch)
+                        for call in event
+                        if self._mine(call, window, walker.margin) and self._sort(call, without)
+                    ]
+                    if entries:
+                        yield entries
+        except Transient as error:
+            self._lost(window, error)
+        else:
+            self._lost_in_a_row = 0
+        if without:
+            yield [self._entry(call, batch) for call in without.values()]
+        self.findings.windows += 1
+        if ending is None:
+            return
+        if not ending.settled:
+            self._unsettled(window, f"not settled after {ending.walks} walks: {ending.reason}")
+            return
+        await batch.seal()
+
+    def _mine(self, call: Call, window: Span, margin: timedelta) -> bool:
+        """Tell whether a listed call belongs to this window and was not handed over by its neighbour.
+
+        A call from the margin belongs to the next window, or lies outside what was asked for. One whose
+        start lies elsewhere altogether was listed by another time stamp: it is taken, not missed.
+        """
+        in_margin = call.started is not None and call.started not in window and (
+            window.start - margin <= call.started < window.end + margin
+        )
+        handed = self._handed if call.call_id in self._handed else self._handed_before
+        known = call.call_id in handed and handed[call.call_id] == call.recording_id
+        return not in_margin and not known
+
+    def _sort(self, call: Call, without: dict[str, Call]) -> bool:
+        """Keep calls without a recording back; tell whether the call can be handed over now."""
+        if call.recording_id is None:
+            without[call.call_id] = call
+            return False
+        without.pop(call.call_id, None)
+        return True
+
+    def _entry(self, call: Call, batch: Batch | None, *, key: str = "", why_none: str = "") -> Entry[Recording]:
+        self._handed[call.call_id] = call.recording_id
+        self._grants.offer(call)
+        started = call.started or UNDATED
+        want = Want(key or item_key(call.call_id, call.recording_id), call.call_id, started)
+        closes = (safe_call_id(call.call_id),) if call.recording_id is not None else ()
+        return Entry(want, Recording(call.call_id, call.recording_id, started, why_none), batch, closes)
+
+    def _lost(self, window: Span, error: Transient) -> None:
+        self._unsettled(window, f"could not be listed: {error}")
+        self._lost_in_a_row += 1
+        if self._lost_in_a_row >= WINDOWS_LOST_IN_A_ROW:
+            raise PlatformDown(f"{self._lost_in_a_row} windows in a row could not be listed: {error}") from error
+
+    def _unsettled(self, window: Span, reason: str) -> None:
+        log.error("window %s: %s", window, reason)
+        self.findings.unsettled.append({"start": show(window.start), "end": show(window.end), "reason": reason})
+
+    async def _covered(self, window: Span) -> None:
+        if self._rehearsal:
+            return
+        self.findings.watermark = await self._ledger.cover(self._scope, window.start, window.end)
+
+    async def _left_open(self) -> AsyncGenerator[Sequence[Entry[Recording]], None]:
+        """Ask again, by id, for what earlier runs left open and this run's windows did not list."""
+        span = self._request.span if self._request.exact else None
+        pages = self._ledger.items(
+            self._scope,
+            states=OPEN_STATES,
+            not_run=self._run_id,
+            start=span.start if span else None,
+            end=span.end if span else None,
+        )
+        async for page in pages:
+            for item in page:
+                entry = await self._ask_again(item)
+                if entry is not None:
+                    yield [entry]
+
+    async def _ask_again(self, item: Item) -> Entry[Recording] | None:
+        call_id = item.subject or item.key
+        try:
+            call = await self._api.get_call(call_id)
+        except (Transient, ItemError) as error:
+            log.warning("call %s could not be asked for again: %s", call_id, error)
+            call = Call(call_id, item.at, None, None, {})
+            return self._entry(call, None, key=item.key, why_none="not_reached")
+        if call is None:
+            gone = Call(call_id, item.at, None, None, {})
+            return self._entry(gone, None, key=item.key, why_none="call_not_found")
+        if call.recording_id is None:
+            return self._entry(call, None, key=item.key)
+        entry = self._entry(call, None)
+        closes = entry.closes if item.key == entry.want.key else (*entry.closes, item.key)
+        return Entry(entry.want, entry.payload, None, closes)

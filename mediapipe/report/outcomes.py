@@ -1,0 +1,122 @@
+"""``outcomes.jsonl``: one JSON object per item of a run, in the order the items ended.
+
+Lines are written in batches. What a crash loses here is not lost: the ledger knows it. Messages and sources
+are redacted on the way in, so the file may be attached to a ticket.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from mediapipe.items import Outcome, Verdict
+from mediapipe.redact import redact
+from mediapipe.report.rundir import write_failed
+
+BATCH = 256
+"""Lines held back at most."""
+
+FLUSH_SECONDS = 1.0
+"""Time a line is held back while others follow, so that the file can be watched."""
+
+
+def to_object(outcome: Outcome) -> dict[str, Any]:
+    """Return the published object of one outcome."""
+    return {
+        "key": outcome.key,
+        "outcome": outcome.verdict.value,
+        "reason": outcome.reason,
+        "message": redact(outcome.message),
+        "source": redact(outcome.source),
+        "row": outcome.row,
+        "sha256": outcome.sha256,
+        "sent_sha256": outcome.sent_sha256,
+        "bytes": outcome.bytes,
+        "attempts": outcome.attempts,
+    }
+
+
+def from_object(line: dict[str, Any]) -> Outcome:
+    """Return the outcome of a published object; keys that later versions may add are passed over."""
+    return Outcome(
+        key=line["key"],
+        verdict=Verdict(line["outcome"]),
+        reason=line["reason"],
+        message=line["message"],
+        source=line["source"],
+        row=line["row"],
+        sha256=line["sha256"],
+        sent_sha256=line["sent_sha256"],
+        bytes=line["bytes"],
+        attempts=line["attempts"],
+    )
+
+
+class OutcomeWriter:
+    """Writes a new ``outcomes.jsonl``; may be called from any thread. Raises ``DiskFull`` or ``Fatal``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lines: list[bytes] = []
+        self._flushed = time.monotonic()
+        self._lock = threading.Lock()
+        try:
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        except OSError as error:
+            raise write_failed(path, error) from None
+
+    def write(self, outcome: Outcome) -> None:
+        """Take one outcome."""
+        text = json.dumps(to_object(outcome), ensure_ascii=False) + "\n"
+        with self._lock:
+            # A file name that is no UTF-8 becomes \udcXX, which JSON reads back as it was.
+            self._lines.append(text.encode("utf-8", "backslashreplace"))
+            if len(self._lines) >= BATCH or time.monotonic() - self._flushed >= FLUSH_SECONDS:
+                self._flush()
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._flushed = time.monotonic()
+        data, self._lines = b"".join(self._lines), []
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError as error:
+            raise write_failed(self.path, error) from None
+
+    def close(self) -> None:
+        """Write the rest and close; idempotent."""
+        with self._lock:
+            if self._file < 0:
+                return
+            try:
+                self._flush()
+            finally:
+                os.close(self._file)
+                self._file = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_outcomes(path: Path) -> Iterator[Outcome]:
+    """Yield the outcomes of a run. A last line that a crash cut short is passed over."""
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield from_object(json.loads(line))

@@ -1,0 +1,259 @@
+"""The one place that opens and closes clients, store and ledger from settings.
+
+Jobs get what is opened here and never look at settings themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+
+from mediapipe.convirza.grants import Grants
+from mediapipe.convirza.hosts import HostPolicy
+from mediapipe.convirza.session import (
+    HttpClient,
+    Session,
+    Timeouts,
+    TokenSource,
+    V2Credentials,
+    V2Login,
+    V3Login,
+    open_http,
+)
+from mediapipe.convirza.signed import Downloader
+from mediapipe.convirza.tokens import ReadyToken, TokenCache, TokenManager
+from mediapipe.convirza.v2 import V2
+from mediapipe.convirza.v3 import V3
+from mediapipe.errors import CredentialsError, UsageError
+from mediapipe.existing import Existing
+from mediapipe.layout import Layout
+from mediapipe.ledger.interface import Ledger, Scope
+from mediapipe.ledger.open import open_ledger
+from mediapipe.listing import Rules
+from mediapipe.liveness import is_dead
+from mediapipe.pacing import AdaptiveLimit, ByteBudget, Pacer, Pause, RateLimit, RetryPolicy
+from mediapipe.settings import ConvirzaSettings, Settings
+from mediapipe.sources import resolve_secret
+from mediapipe.stores.interface import Store
+from mediapipe.stores.open import open_store
+from mediapipe.transfer import Tools
+
+PROVEN = "destination_proven"
+API_CONNECTIONS = 4
+
+
+def account_of(settings: Settings) -> str:
+    """Return the account part of every ledger key: API host and the user's name for the account."""
+    return f"{urlsplit(settings.convirza.v3_url).netloc.lower()}/{settings.convirza.account}"
+
+
+def retry_of(settings: Settings) -> RetryPolicy:
+    """Return the one retry policy."""
+    pace = settings.pace
+    return RetryPolicy(
+        attempts=pace.retry_attempts,
+        wait_initial=pace.retry_initial_wait,
+        wait_max=pace.retry_max_wait,
+        total=pace.retry_total,
+    )
+
+
+def _timeouts(settings: Settings, read: float) -> Timeouts:
+    return Timeouts(connect=settings.pace.connect_timeout, read=read, write=read)
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Both API generations under one login, sharing one pause."""
+
+    v3: V3
+    v2: Callable[[], V2]
+    v3_url: str
+    v2_url: str
+    pause: Pause
+
+
+@asynccontextmanager
+async def open_platform(settings: Settings) -> AsyncGenerator[Platform, None]:
+    """Open the platform's clients. Nothing is sent and no secret is fetched before the first request."""
+    async with open_http(_timeouts(settings, settings.pace.read_timeout), connections=API_CONNECTIONS) as http:
+        pause = Pause()
+        rate = RateLimit(settings.pace.requests_per_second)
+        pacer = Pacer(AdaptiveLimit(API_CONNECTIONS), pause, rate)
+        ours, retry = settings.convirza, retry_of(settings)
+
+        def session(base: str, tokens: TokenSource) -> Session:
+            return Session(http, base, tokens, pacer, retry, deadline=settings.pace.request_deadline)
+
+        yield Platform(
+            v3=V3(session(ours.v3_url, _v3_tokens(settings, http))),
+            # Only who uses v2 needs its client id and secret.
+            v2=lambda: V2(session(ours.v2_url, _v2_tokens(settings, http))),
+            v3_url=ours.v3_url,
+            v2_url=ours.v2_url,
+            pause=pause,
+        )
+
+
+def _v3_tokens(settings: Settings, http: HttpClient) -> TokenSource:
+    ours = settings.convirza
+    if ours.v3_token is not None:
+        return ReadyToken(ours.v3_token.get_secret_value(), "CONVIRZA_V3_TOKEN")
+    email = _required(ours.email, "CONVIRZA_EMAIL")
+    login = V3Login(http, ours.v3_oauth_url, email, lambda: _password(ours))
+    return _manager(settings, login, "v3", ours.v3_oauth_url, email)
+
+
+def _v2_tokens(settings: Settings, http: HttpClient) -> TokenSource:
+    ours = settings.convirza
+    if ours.v2_token is not None:
+        return ReadyToken(ours.v2_token.get_secret_value(), "CONVIRZA_V2_TOKEN")
+    email = _required(ours.email, "CONVIRZA_EMAIL")
+    credentials = V2Credentials(
+        email,
+        lambda: _password(ours),
+        _required(ours.client_id, "CONVIRZA_CLIENT_ID"),
+        lambda: _client_secret(ours),
+    )
+    return _manager(settings, V2Login(http, ours.v2_oauth_url, credentials), "v2", ours.v2_oauth_url, email)
+
+
+def _manager(settings: Settings, login: V3Login | V2Login, *identity: str) -> TokenManager:
+    cache = TokenCache(settings.tokens_dir, *identity)
+    per_minute = max(1, int(settings.pace.logins_per_minute))
+    return TokenManager(login, cache, retry_of(settings), logins_per_minute=per_minute)
+
+
+def _password(ours: ConvirzaSettings) -> str:
+    return resolve_secret(
+        "password",
+        value=ours.password,
+        command=ours.password_command,
+        keyring_service=ours.keyring_service,
+        keyring_user=ours.email,
+    ).get_secret_value()
+
+
+def _client_secret(ours: ConvirzaSettings) -> str:
+    return resolve_secret(
+        "client_secret",
+        value=ours.client_secret,
+        command=ours.client_secret_command,
+        keyring_service=ours.keyring_service,
+        keyring_user=ours.client_id,
+    ).get_secret_value()
+
+
+def _required(value: str | None, variable: str) -> str:
+    if not value:
+        raise CredentialsError(f"{variable} is not set", code="no_login", hint=f"set {variable} and try again")
+    return value
+
+
+@asynccontextmanager
+async def opened_ledger(settings: Settings, owner: str) -> AsyncGenerator[Ledger, None]:
+    """Open the ledger that the settings name: SQLite in the state folder unless they say otherwise."""
+    ledger = await open_ledger(settings.ledger_dsn, owner=owner)
+    try:
+        yield ledger
+    finally:
+        await ledger.aclose()
+
+
+@asynccontextmanager
+async def opened_store(settings: Settings) -> AsyncGenerator[Store, None]:
+    """Open the archive's destination."""
+    if not settings.archive.dest:
+        raise UsageError("no destination is given", hint="--dest s3://bucket/prefix or --dest /folder")
+    store = open_store(settings.archive.dest, settings.store)
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+async def prove_destination(store: Store, ledger: Ledger, scope: Scope, retry: RetryPolicy) -> None:
+    """Show once per destination that it refuses to overwrite; raises ``UnsafeDestination``."""
+    if await ledger.recall(scope, PROVEN) is None:
+        await retry.run(store.prove)
+        await ledger.remember(scope, PROVEN, "yes")
+
+
+async def release_dead(ledger: Ledger, scope: Scope, runs_dir: Path) -> int:
+    """Take the claims of this machine's dead runs back; return how many."""
+    freed = 0
+    for owner in await ledger.holders(scope):
+        if owner != ledger.owner and is_dead(owner, runs_dir):
+            freed += await ledger.release(scope, owner)
+    return freed
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveServices:
+    """Everything the archive job works with."""
+
+    platform: Platform
+    grants: Grants
+    tools: Tools
+    existing: Existing
+    ledger: Ledger
+    scope: Scope
+    rules: Rules
+    workers: int
+    lookback: timedelta
+    settle: timedelta
+    runs_dir: Path
+
+
+@asynccontextmanager
+async def open_archive(settings: Settings, job: str, owner: str) -> AsyncGenerator[ArchiveServices, None]:
+    """Open what ``archive`` jobs need, and close it in the right order."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(opened_store(settings))
+        ledger = await stack.enter_async_context(opened_ledger(settings, owner))
+        platform = await stack.enter_async_context(open_platform(settings))
+        timeouts = _timeouts(settings, settings.pace.stall_timeout)
+        http = await stack.enter_async_context(open_http(timeouts, connections=settings.workers))
+        retry, archive = retry_of(settings), settings.archive
+        ours = settings.convirza
+        hosts = HostPolicy.of(ours.recording_hosts, (ours.v3_url, ours.v3_oauth_url, ours.v2_url, ours.v2_oauth_url))
+        downloads = Pacer(AdaptiveLimit(settings.workers), platform.pause)
+        layout = Layout(archive.layout)
+        yield ArchiveServices(
+            platform=platform,
+            grants=Grants(
+                platform.v3.get_call,
+                margin=archive.url_margin,
+                capacity=max(1024, 4 * archive.page_size),
+            ),
+            tools=Tools(
+                downloader=Downloader(http, hosts, downloads, retry, max_bytes=archive.max_recording_bytes),
+                store=store,
+                layout=layout,
+                retry=retry,
+                budget=ByteBudget(archive.spool_budget),
+                spool_memory=archive.spool_memory,
+                keep_unreadable=archive.keep_unreadable,
+            ),
+            existing=Existing(store, layout, retry),
+            ledger=ledger,
+            scope=Scope(job, account_of(settings), store.url),
+            rules=Rules(
+                window=archive.window,
+                window_max_calls=archive.window_max_calls,
+                walk_attempts=archive.walk_attempts,
+                page_size=archive.page_size,
+                waiting_age=archive.waiting_age,
+                url_budget=archive.url_budget,
+            ),
+            workers=settings.workers,
+            lookback=archive.lookback,
+            settle=archive.settle,
+            runs_dir=settings.runs_dir,
+        )

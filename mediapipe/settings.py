@@ -1,0 +1,302 @@
+"""Settings: defaults < profile TOML < environment < flags, checked as one and frozen.
+
+Every setting has a default here and a variable in the environment: ``CONVIRZA_<KEY>`` for the section
+``[convirza]``, else ``MEDIAPIPE_<KEY>`` or ``MEDIAPIPE_<SECTION>_<KEY>``. A wrong key or value is one
+``UsageError`` that says where it was given; an unknown variable is a warning. A secret is a
+``SecretStr``, never stands in a file, and is fetched late with :func:`mediapipe.sources.resolve_secret`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shlex
+import string
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import platformdirs
+from pydantic import AfterValidator as After
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, ValidationError
+from pydantic import BeforeValidator as Before
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import PydanticBaseSettingsSource as Source
+
+from mediapipe import layout, sources
+from mediapipe.durations import format_duration, parse_duration, parse_size
+from mediapipe.errors import CredentialsError, UsageError
+from mediapipe.redact import redact
+from mediapipe.stores.options import StoreOptions
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError("must be an https:// or http:// address with a host")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("must be a plain address without user name, query or fragment")
+    return value.rstrip("/")
+
+
+def _listed(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _command(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(shlex.split(value))
+    except ValueError:
+        raise ValueError("must be a command line with balanced quotes") from None
+
+
+def _account(value: str) -> str:
+    if not value or value != value.strip() or any(c in "|/" or not c.isprintable() for c in value):
+        raise ValueError("must be a name without '/', '|', control characters or blanks around it")
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (KeyError, ValueError, OSError):
+        raise ValueError("must be a time zone of the IANA list, such as UTC or America/Denver") from None
+
+
+def _layout(value: str) -> str:
+    """Check a key template: known fields, both ids, and no way for two recordings to share a key."""
+    try:
+        pieces = list(string.Formatter().parse(value))
+    except ValueError:
+        raise ValueError("must be a template with balanced braces") from None
+    used = [(field, spec, how) for _, field, spec, how in pieces if field is not None]
+    if any(field not in layout.FIELDS or spec or how for field, spec, how in used):
+        raise ValueError(f"may use only {', '.join(f'{{{field}}}' for field in layout.FIELDS)}")
+    names = {field for field, _, _ in used}
+    if missing := [f"{{{field}}}" for field in ("call_id", "recording_id") if field not in names]:
+        raise ValueError(f"must hold {' and '.join(missing)}: without it two recordings could share a key")
+    for before, after in itertools.pairwise(pieces):
+        if not after[0] and {before[1], after[1]} & {"call_id", "recording_id"}:
+            raise ValueError("must have a character between an id and its neighbour: 1, 23 is not 12, 3")
+    parts = value.split("/")
+    if any(part in ("", ".", "..") for part in parts) or parts[0] == "catalogue":
+        raise ValueError("must be a relative path without empty parts, '.' or '..', and not below catalogue/")
+    return value
+
+
+Url = Annotated[str, After(_http_url)]
+Globs = Annotated[tuple[str, ...], Before(_listed)]
+Command = Annotated[tuple[str, ...], Before(_command)]
+Duration = Annotated[
+    timedelta,
+    Before(lambda given: parse_duration(given) if isinstance(given, str | int | float) else given),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+]
+Seconds = Annotated[
+    float, Before(lambda given: parse_duration(given).total_seconds() if isinstance(given, str) else given)
+]
+Bytes = Annotated[int, Before(lambda given: parse_size(given) if isinstance(given, str) else given)]
+_STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ConvirzaSettings(BaseModel):
+    """``[convirza]``: where the platform is and who we are there."""
+
+    model_config = _STRICT
+
+    v3_url: Url = Field("https://platform-api.convirza.com/v3", description="v3 API base")
+    v3_oauth_url: Url = Field("https://platform-oauth.convirza.com/oauth", description="v3 OAuth base")
+    v2_url: Url = Field("https://apicfa.convirza.com/v2", description="v2 API base")
+    v2_oauth_url: Url = Field("https://apicfa.convirza.com/oauth", description="v2 OAuth base")
+    email: str | None = Field(None, description="login of both API generations", min_length=1)
+    password: SecretStr | None = Field(None, description="password of that login; environment only")
+    password_command: Command = Field((), description="command whose first line of output is the password")
+    client_id: str | None = Field(None, description="the v2 login also needs it", min_length=1)
+    client_secret: SecretStr | None = Field(None, description="the v2 login also needs it; environment only")
+    client_secret_command: Command = Field((), description="command that prints the client secret")
+    v3_token: SecretStr | None = Field(None, description="a ready v3 bearer token, instead of a login")
+    v2_token: SecretStr | None = Field(None, description="a ready v2 bearer token, instead of a login")
+    account: Annotated[str, After(_account)] = Field(
+        "default", description="your name for the account; part of every ledger key", max_length=100
+    )
+    recording_hosts: Globs = Field(("*.convirza.com",), description="hosts of recordings' URLs, as globs")
+    keyring_service: str = Field(
+        "convirza-mediapipe", description="keyring entry; user is the email or the client id", min_length=1
+    )
+
+    def identity(self, name: Literal["email", "client_id"]) -> str:
+        """Return the public half of a login, or raise ``CredentialsError`` naming its variable."""
+        value = self.email if name == "email" else self.client_id
+        if value is None:
+            hint = f"set CONVIRZA_{name.upper()}"
+            raise CredentialsError(f"no {name.replace('_', ' ')} was given", code="no_identity", hint=hint)
+        return value
+
+    def secret(self, name: sources.SecretName) -> SecretStr:
+        """Return a login's secret: its value, else its command's output, else what the keyring holds.
+
+        The keyring is asked for the e-mail address (password) or the client id (client secret). May block.
+        """
+        first = name == "password"
+        return sources.resolve_secret(
+            name,
+            value=self.password if first else self.client_secret,
+            command=self.password_command if first else self.client_secret_command,
+            keyring_service=self.keyring_service,
+            keyring_user=self.email if first else self.client_id,
+        )
+
+
+class PaceSettings(BaseModel):
+    """``[pace]``: how fast the platform is asked, and how long we wait and try again."""
+
+    model_config = _STRICT
+
+    requests_per_second: float = Field(5.0, description="API requests a second, of all workers", gt=0, le=10_000)
+    logins_per_minute: float = Field(8.0, description="logins a minute; the platform allows 10", gt=0, le=1_000)
+    connect_timeout: Seconds = Field(10.0, description="to open a connection", gt=0, le=300)
+    read_timeout: Seconds = Field(60.0, description="to wait for the next bytes of an answer", gt=0, le=3600)
+    request_deadline: Seconds = Field(600.0, description="longest time of one API request", gt=0, le=86_400)
+    stall_timeout: Seconds = Field(60.0, description="a silent download is given up", gt=0, le=3600)
+    retry_attempts: int = Field(8, description="tries of one request, with the first", ge=1, le=100)
+    retry_initial_wait: Seconds = Field(0.25, description="wait before the second try", gt=0, le=60)
+    retry_max_wait: Seconds = Field(30.0, description="longest wait between two tries", gt=0, le=3600)
+    retry_total: Seconds = Field(300.0, description="no new try after this time", gt=0, le=86_400)
+
+
+class ArchiveSettings(BaseModel):
+    """``[archive]``: which recordings are copied, when, and where to."""
+
+    model_config = _STRICT
+
+    dest: str | None = Field(None, description="s3://bucket/prefix, file:///folder or a path", min_length=1)
+    lookback: Duration = Field(timedelta(days=10), description="span listed again each run", ge=timedelta())
+    settle: Duration = Field(timedelta(minutes=15), description="the last minutes left alone", ge=timedelta())
+    waiting_age: Duration = Field(
+        timedelta(days=7), description="a call still without recording at this age is absent", gt=timedelta()
+    )
+    window: Duration = Field(
+        timedelta(days=1), description="span of one listing", ge=timedelta(minutes=1), le=timedelta(days=1)
+    )
+    window_max_calls: int = Field(5_000, description="a window with more calls is halved", ge=1, le=1_000_000)
+    walk_attempts: int = Field(6, description="walks of a window until its calls hold still", ge=2, le=100)
+    page_size: int = Field(200, description="calls asked for at once", ge=1, le=200)
+    url_margin: Seconds = Field(60.0, description="a URL is renewed so long before it expires", ge=0, le=3600)
+    url_budget: int = Field(3, description="URLs asked for one recording before it fails", ge=1, le=20)
+    spool_memory: Bytes = Field(4 * 2**20, description="bytes of a recording kept in memory", ge=0)
+    spool_budget: Bytes = Field(512 * 2**20, description="bytes of all recordings in flight", ge=2**20)
+    max_recording_bytes: Bytes = Field(5 * 10**9, description="a longer recording fails", ge=1)
+    layout: Annotated[str, After(_layout)] = Field(layout.DEFAULT_TEMPLATE, description="template of keys")
+    keep_unreadable: bool = Field(False, description="keep audio whose header cannot be read, as it is")
+    allow_overwrite_unsafe: bool = Field(False, description="take a store that ignores conditional writes")
+
+
+_LAYERS: ContextVar[tuple[sources.Layer, ...]] = ContextVar("settings_layers", default=())
+
+
+def _mask_dsn(dsn: str | None) -> str | None:
+    if dsn is None or "://" not in dsn:
+        return dsn
+    scheme, _, rest = dsn.partition("://")
+    # Up to the last '@': an unescaped password may hold '@', '/' and ':' itself.
+    user, at, place = rest.rpartition("@")
+    return redact(f"{scheme}://{user.partition(':')[0]}:***@{place}" if at and ":" in user else dsn)
+
+
+class Settings(BaseSettings):
+    """All settings. ``Settings()`` is the defaults alone; :func:`load_settings` reads the layers."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    convirza: ConvirzaSettings = Field(default_factory=ConvirzaSettings)
+    pace: PaceSettings = Field(default_factory=PaceSettings)
+    archive: ArchiveSettings = Field(default_factory=ArchiveSettings)
+    store: StoreOptions = Field(default_factory=StoreOptions)
+    # May carry a password, so it is never shown as it is.
+    ledger: Annotated[str | None, PlainSerializer(_mask_dsn, when_used="json")] = Field(
+        None, description="ledger: a path, sqlite:///path or postgresql://…", min_length=1, repr=False
+    )
+    workers: int = Field(8, description="items worked on at the same time, at most", ge=1, le=64)
+    state_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_state_dir("mediapipe", appauthor=False)),
+        description="folder of run outputs, cached tokens and the default ledger",
+    )
+    log_format: Literal["text", "json"] = Field("text", description="form of the log on stderr")
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        Before(lambda value: value.upper() if isinstance(value, str) else value),
+    ] = Field("INFO", description="least severe log line shown")
+    quiet: bool = Field(False, description="no progress bars, warnings only")
+    tz: Annotated[str, After(_zone)] = Field("UTC", description="zone of dates without an offset")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: Source,
+        env_settings: Source,
+        dotenv_settings: Source,
+        file_secret_settings: Source,
+    ) -> tuple[Source, ...]:
+        """Take the layers of :func:`load_settings`, highest first, and nothing behind the user's back."""
+        return (init_settings, *_LAYERS.get())
+
+    @property
+    def ledger_dsn(self) -> str:
+        """The ledger in force: the one given, else a SQLite file in the state folder. May hold a password."""
+        return self.ledger or f"sqlite:///{self.state_dir.expanduser().absolute() / 'ledger.db'}"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Where each run's outputs go, in a folder of its own."""
+        return self.state_dir.expanduser() / "runs"
+
+    @property
+    def tokens_dir(self) -> Path:
+        """Where bearer tokens are cached between runs."""
+        return self.state_dir.expanduser() / "tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, what was odd about the environment, and the profile file in force."""
+
+    settings: Settings
+    warnings: tuple[str, ...] = ()
+    profile_path: Path | None = None
+
+
+def load_settings(
+    profile: str | None, flags: Mapping[str, Any], environ: Mapping[str, str] | None = None
+) -> Loaded:
+    """Return the settings in force, or raise ``UsageError`` for the first thing that is wrong.
+
+    ``profile`` is a name or a file (else ``MEDIAPIPE_PROFILE``). ``flags`` holds only what the user gave,
+    by dotted path such as ``archive.lookback``. ``environ`` is the process's environment unless given.
+    """
+    environ = os.environ if environ is None else environ
+    profile = profile or environ.get("MEDIAPIPE_PROFILE")
+    file = sources.find_profile(profile, environ) if profile else None
+    environment = sources.EnvironmentLayer(Settings, environ)
+    layers: tuple[sources.Layer, ...] = (sources.FlagLayer(Settings, flags), environment)
+    if file is not None:
+        layers += (sources.ProfileLayer(Settings, file),)
+    token = _LAYERS.set(layers)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise UsageError(sources.describe(problems[0], layers, Settings) + more) from None
+    finally:
+        _LAYERS.reset(token)
+    return Loaded(settings, environment.warnings, file)
