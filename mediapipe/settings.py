@@ -30,7 +30,7 @@ from pydantic_settings import PydanticBaseSettingsSource as Source
 
 from mediapipe import layout, sources
 from mediapipe.durations import format_duration, parse_duration, parse_size
-from mediapipe.errors import CredentialsError, UsageError
+from mediapipe.errors import UsageError
 from mediapipe.redact import redact
 from mediapipe.stores.options import StoreOptions
 
@@ -133,35 +133,13 @@ class ConvirzaSettings(BaseModel):
         "convirza-mediapipe", description="keyring entry; user is the email or the client id", min_length=1
     )
 
-    def identity(self, name: Literal["email", "client_id"]) -> str:
-        """Return the public half of a login, or raise ``CredentialsError`` naming its variable."""
-        value = self.email if name == "email" else self.client_id
-        if value is None:
-            hint = f"set CONVIRZA_{name.upper()}"
-            raise CredentialsError(f"no {name.replace('_', ' ')} was given", code="no_identity", hint=hint)
-        return value
-
-    def secret(self, name: sources.SecretName) -> SecretStr:
-        """Return a login's secret: its value, else its command's output, else what the keyring holds.
-
-        The keyring is asked for the e-mail address (password) or the client id (client secret). May block.
-        """
-        first = name == "password"
-        return sources.resolve_secret(
-            name,
-            value=self.password if first else self.client_secret,
-            command=self.password_command if first else self.client_secret_command,
-            keyring_service=self.keyring_service,
-            keyring_user=self.email if first else self.client_id,
-        )
-
 
 class PaceSettings(BaseModel):
     """``[pace]``: how fast the platform is asked, and how long we wait and try again."""
 
     model_config = _STRICT
 
-    requests_per_second: float = Field(5.0, description="API requests a second, of all workers", gt=0, le=10_000)
+    requests_per_second: float = Field(5.0, description="API requests a second, in all", gt=0, le=10_000)
     logins_per_minute: float = Field(8.0, description="logins a minute; the platform allows 10", gt=0, le=1_000)
     connect_timeout: Seconds = Field(10.0, description="to open a connection", gt=0, le=300)
     read_timeout: Seconds = Field(60.0, description="to wait for the next bytes of an answer", gt=0, le=3600)

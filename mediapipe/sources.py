@@ -240,9 +240,9 @@ def resolve_secret(
     keyring_user: str | None = None,
     seconds: float = COMMAND_SECONDS,
 ) -> SecretStr:
-    """Return a secret from its value, else its command, else the keyring; else raise ``CredentialsError``.
+    """Return a secret from its value, else its command (at most ``seconds``), else the keyring. Blocks.
 
-    Blocks while a command runs, at most ``seconds``.
+    Raises ``CredentialsError`` when none has it.
     """
     if value is not None and value.get_secret_value():
         return value

@@ -12,7 +12,9 @@ from mediapipe.cli.guard import guarded
 
 if TYPE_CHECKING:
     from mediapipe.cli.runs import JobRun
+    from mediapipe.errors import ExitCode
     from mediapipe.jobs.archive_recordings import Ask
+    from mediapipe.report.summary import RunReport
     from mediapipe.settings import Settings
 
 app = typer.Typer(help="Recordings from the platform into a store.", no_args_is_help=True, rich_markup_mode=None)
@@ -73,20 +75,22 @@ def run(
             dry_run=dry_run,
             allow_overwrite_unsafe=settings.archive.allow_overwrite_unsafe,
         )
-        raise typer.Exit(archive_and_report(settings, ask, as_json=as_json))
+        raise typer.Exit(archive_and_report(settings, ask, as_json=as_json).code)
 
 
-def archive_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> int:
-    """Run the job, print its report, and return the exit code."""
+def archive_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunReport:
+    """Run the job, print its report and return it."""
     from mediapipe.cli.runs import conduct
     from mediapipe.jobs.archive_recordings import JOB
 
-    async def work(run: JobRun) -> int:
+    async def work(run: JobRun) -> ExitCode:
         from mediapipe.jobs.archive_recordings import archive
         from mediapipe.services import open_archive
 
         async with open_archive(settings, JOB, run.owner) as services:
-            result = await archive(services, ask, run_id=run.run_id, sink=run.sink, signals=True)
+            result = await archive(
+                services, ask, run_id=run.run_id, sink=run.sink, expect=run.progress.grow, signals=True
+            )
         findings = result.findings
         run.fatal = result.ending.fatal
         run.extra = {

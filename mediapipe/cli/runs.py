@@ -1,43 +1,42 @@
-"""What every job command does around its job: run folder, ledger entry, progress, report, exit code."""
+"""What every job command does around its job: run folder, lock, progress, report, exit code."""
 
 from __future__ import annotations
 
+import json
+import logging
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import typer
 
-from mediapipe.errors import CredentialsError, ExitCode, MediapipeError
+from mediapipe.errors import ExitCode, Fatal
 from mediapipe.items import Outcome, Tally
-from mediapipe.ledger.interface import Ledger, Scope
 from mediapipe.liveness import alive, new_run_id, owner_of
-from mediapipe.pipeline import Ending
+from mediapipe.report.logs import bind_run
 from mediapipe.report.outcomes import OutcomeWriter
 from mediapipe.report.page import write_page
 from mediapipe.report.progress import Progress
 from mediapipe.report.rundir import RunDir
-from mediapipe.report.summary import RunReport, exit_code
+from mediapipe.report.summary import RunReport
 from mediapipe.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class JobRun:
-    """One run of one job: its id, its folder, and what it counted."""
+    """One run of one job: its id, what it counted, and what its report should say besides."""
 
-    job: str
-    settings: Settings
-    folder: RunDir
+    run_id: str
     writer: OutcomeWriter
     progress: Progress
-    run_id: str
     tally: Tally = field(default_factory=Tally)
-    started: float = field(default_factory=time.monotonic)
     extra: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    unproven: bool = False
+    fatal: Fatal | None = None
 
     @property
     def owner(self) -> str:
@@ -49,3 +48,39 @@ class JobRun:
         self.tally.add(outcome)
         self.writer.write(outcome)
         self.progress.update(outcome)
+
+
+Work = Callable[[JobRun], Awaitable[ExitCode]]
+
+
+def conduct(job: str, settings: Settings, work: Work, *, as_json: bool) -> RunReport:
+    """Run ``work`` inside a run folder of its own, write and print its report, and return it.
+
+    An error that stops the job after it began is in the report; the counts are still written.
+    """
+    run_id, started = new_run_id(), time.monotonic()
+    folder = RunDir.create(settings.runs_dir, run_id)
+    bind_run(run_id)
+    with (
+        alive(folder.path),
+        OutcomeWriter(folder.outcomes) as writer,
+        Progress(job, quiet=settings.quiet) as progress,
+    ):
+        run = JobRun(run_id, writer, progress)
+        code = anyio.run(work, run)
+    report = RunReport(
+        job=job,
+        run_id=run_id,
+        tally=run.tally,
+        elapsed_s=time.monotonic() - started,
+        outcomes=folder.outcomes,
+        report=folder.report,
+        extra=run.extra,
+        notes=tuple(run.notes),
+        code=code,
+    )
+    write_page(report)
+    typer.echo(json.dumps(report.as_json()) if as_json else report.as_table())
+    if run.fatal is not None:
+        typer.echo(f"error: {run.fatal}", err=True)
+    return report

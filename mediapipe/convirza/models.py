@@ -51,12 +51,7 @@ def instant(value: object) -> float | None:
 def lifetime(value: object, now: float) -> float | None:
     """Return ``expires_in`` as the Unix second of expiry: v2 says seconds from now, v3 an ISO instant."""
     seconds = instant(value)
-    number = seconds is not None and not (isinstance(value, str) and _is_date(value))
-    return now + seconds if number and seconds is not None and 0 <= seconds < 1e9 else seconds
-
-
-def _is_date(text: str) -> bool:
-    return "-" in text.strip()[1:] or ":" in text
+    return now + seconds if seconds is not None and 0 <= seconds < 1e9 else seconds
 
 
 def _as_datetime(value: object) -> datetime | None:

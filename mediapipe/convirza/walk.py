@@ -9,6 +9,7 @@ when the whole window came on one page: that is a snapshot.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -49,6 +50,8 @@ class _Walk:
     ids: set[str] = field(default_factory=set)
     totals: set[int | None] = field(default_factory=set)
     pages: int = 0
+    repeats: int = 0
+    """Calls that came on a second page: the order moved, or the offset is ignored."""
     repeated_page: bool = False
 
     @property
@@ -77,22 +80,27 @@ class Walker:
         asked = Span(span.start - self.margin, span.end + self.margin)
         given: dict[str, str | None] = {}
         before: _Walk | None = None
+        seen: set[str] = set()
         reason = ""
         for number in range(1, self.attempts + 1):
-            this, known = _Walk(), len(given)
-            async for page in self._pages(asked, this):
-                if number == 1 and this.pages == 1 and self._splittable(span, page):
-                    yield TooMany(page.total or 0)
-                    return
-                news = tuple(call for call in page.calls if _is_news(call, given))
-                given.update((call.call_id, call.recording_id) for call in news)
-                if news:
-                    yield news
-            reason = _unsettled(this, before, union=len(given), grew=len(given) > known)
+            this = _Walk()
+            async with aclosing(self._pages(asked, this)) as pages:
+                async for page in pages:
+                    if number == 1 and this.pages == 1 and self._splittable(span, page):
+                        yield TooMany(page.total or 0)
+                        return
+                    news = tuple(call for call in page.calls if _is_news(call, given))
+                    given.update((call.call_id, call.recording_id) for call in news)
+                    if news:
+                        yield news
+            if before is None or this.total != before.total:
+                seen = set()  # calls came or went: what was seen before may be gone, and stands for nobody
+            reason = _unsettled(this, before, seen)
             if not reason:
-                yield Walked(True, len(this.ids), number)
+                yield Walked(True, len(seen | this.ids), number)
                 return
             before = this
+            seen |= this.ids
         yield Walked(False, len(given), self.attempts, reason)
 
     async def _pages(self, asked: Span, this: _Walk) -> AsyncGenerator[Page, None]:
@@ -100,10 +108,14 @@ class Walker:
         while True:
             page = await self.list_page(asked, offset)
             this.pages += 1
-            this.totals.add(page.total)
+            # Behind the last row a window function (COUNT(*) OVER ()) has no row to say the total on.
+            if page.calls or page.total or not offset:
+                this.totals.add(page.total)
             if not page.calls:
                 return
-            fresh = {call.call_id for call in page.calls} - this.ids
+            there = {call.call_id for call in page.calls}
+            fresh = there - this.ids
+            this.repeats += len(there) - len(fresh)
             if not fresh:  # the same calls again: the offset is ignored, or the list moved under us
                 this.repeated_page = True
                 return
@@ -121,22 +133,26 @@ def _is_news(call: Call, given: dict[str, str | None]) -> bool:
     return call.recording_id is not None and given[call.call_id] != call.recording_id
 
 
-def _unsettled(this: _Walk, before: _Walk | None, *, union: int, grew: bool) -> str:
+def _unsettled(this: _Walk, before: _Walk | None, seen: set[str]) -> str:
     """Return why the walks so far do not settle the window, or ``""`` when they do.
 
     They do when the last two found the same calls, as many as the total says; or, in a list whose order
-    never holds still, when all walks together found as many as an unchanging total says and the last one
-    found nothing new.
+    never holds still, when all walks since the total last changed (``seen``: those before this one)
+    together found as many as it says and this one found nothing new. Without a total, two walks have to
+    find the same calls and none of them twice: a server that ignores the offset, or an order that moves,
+    shows some twice.
     """
     total = this.total
-    if total is _MOVED:
+    if total == _MOVED:
         return "the total moved during the walk"
     if total is None:
-        same = before is not None and before.ids == this.ids
+        if this.repeats:
+            return "calls came twice in one walk, and no total is given: the order moves, or the offset is ignored"
+        same = before is not None and before.ids == this.ids and not before.repeats
         return "" if same else "two walks in a row did not find the same calls, and no total is given"
     if total == len(this.ids) and (this.pages <= 2 or (before is not None and before.ids == this.ids)):
         return ""
-    if before is not None and before.total == total == union and not grew:
+    if len(seen) == total and this.ids <= seen:
         return ""
     if total != len(this.ids):
         ignored = "; the platform seems to ignore the offset" if this.repeated_page else ""

@@ -7,6 +7,8 @@ what became of it.
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +16,7 @@ from mediapipe.convirza.models import Call
 from mediapipe.errors import ExitCode, Failed, Transient
 from mediapipe.items import Outcome, Tally, Verdict
 from mediapipe.ledger.interface import State
-from mediapipe.line import Ending, Finished, Job, Line, Sink, Stage
+from mediapipe.line import Ending, Entry, Finished, Job, Line, Sink, Stage
 from mediapipe.listing import Findings, Listing, Recording, Request, resolve_span
 from mediapipe.pipeline import rehearse, run
 from mediapipe.report.summary import exit_code
@@ -71,12 +73,20 @@ class ArchiveRecordings:
             rehearsal=rehearsal,
         )
 
-    def line(self) -> Line[Recording]:
-        """Return the line for the pipeline."""
+    def line(self, expect: Callable[[int], None] | None = None) -> Line[Recording]:
+        """Return the line for the pipeline; ``expect`` is told the size of each page."""
+
+        async def pages() -> AsyncGenerator[Sequence[Entry[Recording]], None]:
+            async with aclosing(self.listing.pages()) as listed:
+                async for page in listed:
+                    if expect is not None:
+                        expect(len(page))
+                    yield page
+
         return Line(
             scope=self._services.scope,
             run_id=self._run_id,
-            source=self.listing.pages,
+            source=pages,
             stages=[Stage("archive", self._archive, self._services.workers)],
             takes=TAKES,
             intend=True,
@@ -146,10 +156,17 @@ def _kept(key: str, kept: Kept, tries: int) -> Finished:
 
 
 async def archive(
-    services: ArchiveServices, ask: Ask, *, run_id: str, sink: Sink, signals: bool = False
+    services: ArchiveServices,
+    ask: Ask,
+    *,
+    run_id: str,
+    sink: Sink,
+    expect: Callable[[int], None] | None = None,
+    signals: bool = False,
 ) -> Result:
     """Run the job from span to receipts; raises ``UsageError`` for a span that makes no sense.
 
+    ``expect`` is told how many more items each page of the listing adds, for a progress bar's total.
     Everything else that stops the run is in the result, with the exit code it leads to.
     """
     ledger, scope = services.ledger, services.scope
@@ -168,10 +185,10 @@ async def archive(
         sink(outcome)
 
     if ask.dry_run:
-        ending = await rehearse(job.line(), ledger, count)
+        ending = await rehearse(job.line(expect), ledger, count)
     else:
         await _prepare(services, ask, request, run_id)
-        ending = await run(job.line(), ledger, count, signals=signals)
+        ending = await run(job.line(expect), ledger, count, signals=signals)
     code = exit_code(
         tally, unproven=bool(job.listing.findings.unsettled), interrupted=ending.interrupted, fatal=ending.fatal
     )

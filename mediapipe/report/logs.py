@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -35,16 +36,17 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 _SECRET_WORDS = ("password", "secret", "token", "authorization", "signature", "credential", "api_key")
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != 9}
 _CONTROL |= {10: "\\n", 13: "\\r", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_CONTROL_IN_TRACE = {code: shown for code, shown in _CONTROL.items() if code != 10}
 
 
 def clean(value: Any, name: str = "") -> Any:
     """Return a value fit for the log: JSON's types, redacted; anything under a secret's name is masked."""
     if any(word in name.lower() for word in _SECRET_WORDS) and isinstance(value, str | bytes):
         return MASK
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, Mapping):
-        return {redact(str(key)): clean(item, str(key)) for key, item in value.items()}
+        return {redact(str(key)): clean(item, f"{name}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [clean(item, name) for item in value]
     return redact(str(value))
@@ -70,7 +72,7 @@ class _Formatter(logging.Formatter):
         return redact("\n".join(part for part in (text, stack) if part))
 
     @staticmethod
-    def extra(record: logging.LogRecord) -> dict[str, Any]:
+    def fields(record: logging.LogRecord) -> dict[str, Any]:
         """Return the fields given as ``extra=``."""
         return {key: clean(value, key) for key, value in vars(record).items() if key not in _OWN}
 
@@ -86,15 +88,17 @@ class TextFormatter(_Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        fields = "".join(f" {key}={value}" for key, value in self.extra(record).items())
+        fields = "".join(f" {key}={value}" for key, value in self.fields(record).items())
         head = f"{self.moment(record)} {record.levelname:<7} {record.name}: "
         line = (head + self.words(record) + fields).translate(_CONTROL)
         trouble = self.trouble(record)
-        return f"{line}\n{trouble}" if trouble else line
+        # Indented, so that a line break in an exception's text cannot pass for a line of the log.
+        inset = "".join(f"\n    {part}" for part in trouble.translate(_CONTROL_IN_TRACE).split("\n"))
+        return line + inset if trouble else line
 
 
 class JsonFormatter(_Formatter):
-    """One JSON object a line: ``ts level logger message``, then ``run_id``, ``exception`` and extra fields."""
+    """One JSON object a line: ``ts level logger message``; ``run_id``, ``exception``, extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object."""
@@ -108,7 +112,7 @@ class JsonFormatter(_Formatter):
             entry["run_id"] = self.run_id
         if trouble := self.trouble(record):
             entry["exception"] = trouble
-        entry |= {key: value for key, value in self.extra(record).items() if key not in entry}
+        entry |= {key: value for key, value in self.fields(record).items() if key not in entry}
         return json.dumps(entry)
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,7 +122,8 @@ def test_any_text_is_allowed_or_forbidden(text: str) -> None:
             POLICY.check(url)
         except ForbiddenHost:
             continue
-        assert url.isascii() or "/" in url.removeprefix("https://")
+        with contextlib.suppress(httpx.InvalidURL):  # what is fetched is the host that was judged
+            assert httpx.URL(url).host.rstrip(".").endswith((".convirza.com", "recordings.example.net"))
 
 
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import secrets
@@ -52,7 +53,12 @@ class RunningS3:
     @contextlib.contextmanager
     def client(self) -> Iterator[S3Client]:
         """Yield a plain boto3 client, to look at what is there behind a store's back."""
-        client = boto3.session.Session().client(
+        yield self._client
+
+    @functools.cached_property
+    def _client(self) -> S3Client:
+        # One for all tests: making a client costs more than most tests do.
+        return boto3.session.Session().client(
             "s3",
             endpoint_url=self.endpoint,
             region_name=self.region,
@@ -60,10 +66,10 @@ class RunningS3:
             aws_secret_access_key=self.secret_key,
             config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
         )
-        try:
-            yield client
-        finally:
-            client.close()
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        self._client.close()
 
     def make_bucket(self, *, object_lock: bool = False) -> str:
         """Create an empty bucket with a name of its own; returns the name."""
@@ -91,9 +97,11 @@ def running_s3() -> Iterator[RunningS3]:
     front = Front(moto.get_host_and_port(), {ACCESS_KEY: SECRET_KEY})
     serving = threading.Thread(target=front.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     serving.start()
+    running = RunningS3(f"http://127.0.0.1:{front.server_address[1]}", front)
     try:
-        yield RunningS3(f"http://127.0.0.1:{front.server_address[1]}", front)
+        yield running
     finally:
+        running.close()
         front.end()
         serving.join()
         moto.stop()

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import http.client
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -109,7 +110,7 @@ def test_a_wrong_decoded_length(sender: Sender) -> None:
     assert "IncompleteBody" in sender.put(framed, **_trailing(len(BODY) + 1))[1]
 
 
-def _trailing(length: int) -> dict[str, str]:
+def _trailing(length: int) -> dict[str, Any]:
     return {
         "content_encoding": "aws-chunked",
         "x_amz_trailer": "x-amz-checksum-sha256",

@@ -68,7 +68,7 @@ async def test_one_name_for_one_place(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     monkeypatch.chdir(tmp_path)
-    spellings = ["real", "./real/", "link", f"{tmp_path}/x/../real", tmp_path / "link"]
+    spellings: list[Path | str] = ["real", "./real/", "link", f"{tmp_path}/x/../real", tmp_path / "link"]
     assert {FolderStore(spelled).url for spelled in spellings} == {(tmp_path / "real").as_uri()}
 
 

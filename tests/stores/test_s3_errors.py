@@ -71,9 +71,11 @@ def test_no_table_names_a_class_that_does_not_exist() -> None:
         (botocore.exceptions.ConnectTimeoutError(endpoint_url="http://x"), Transient),
         (botocore.exceptions.ReadTimeoutError(endpoint_url="http://x"), Transient),
         (botocore.exceptions.ConnectionClosedError(endpoint_url="http://x"), Transient),
-        (botocore.exceptions.SSLError(endpoint_url="https://x", error="EOF"), Transient),
+        (botocore.exceptions.SSLError(endpoint_url="https://x", error=OSError("EOF")), Transient),
         (
-            botocore.exceptions.SSLError(endpoint_url="https://x", error="CERTIFICATE_VERIFY_FAILED"),
+            botocore.exceptions.SSLError(
+                endpoint_url="https://x", error=OSError("CERTIFICATE_VERIFY_FAILED")
+            ),
             UsageError,
         ),
         (botocore.exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2), Transient),
