@@ -36,11 +36,16 @@ from mediapipe.stores.options import StoreOptions
 
 
 def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise ValueError("must be an https:// or http:// address with a host")
-    if "@" in parts.netloc or parts.query or parts.fragment:
+    # Looked for in the whole: a password with a slash would hide its '@' in the path.
+    if any(mark in value for mark in "@?#"):
         raise ValueError("must be a plain address without user name, query or fragment")
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("https", "http") and parts.hostname and parts.port != 0
+    except ValueError:  # its words quote the address
+        usable = False
+    if not usable:
+        raise ValueError("must be an https:// or http:// address with a host")
     return value.rstrip("/")
 
 
@@ -139,7 +144,7 @@ class PaceSettings(BaseModel):
 
     model_config = _STRICT
 
-    requests_per_second: float = Field(5.0, description="API requests a second, in all", gt=0, le=10_000)
+    requests_per_second: float = Field(5.0, description="API requests a second", gt=0, le=10_000)
     logins_per_minute: float = Field(8.0, description="logins a minute; the platform allows 10", gt=0, le=1_000)
     connect_timeout: Seconds = Field(10.0, description="to open a connection", gt=0, le=300)
     read_timeout: Seconds = Field(60.0, description="to wait for the next bytes of an answer", gt=0, le=3600)

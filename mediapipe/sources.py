@@ -224,8 +224,8 @@ def find_profile(name: str, environ: Mapping[str, str]) -> Path:
         if (file := folder / f"{name}.toml").is_file():
             return file
     names = sorted({file.stem for folder in folders for file in folder.glob("*.toml")})
-    known = f"available: {', '.join(names) or 'none'}; own ones belong in {folders[0]}"
-    raise UsageError(f"profile {name}: there is none of this name{did_you_mean(name, names)}", hint=known)
+    hint = f"available: {', '.join(names) or 'none'}; own ones belong in {folders[0]}"
+    raise UsageError(f"profile {name}: there is none of this name{did_you_mean(name, names)}", hint=hint)
 
 
 SecretName = Literal["password", "client_secret"]
@@ -275,8 +275,8 @@ def _from_command(command: tuple[str, ...], setting: str, seconds: float) -> str
     except subprocess.TimeoutExpired:
         raise CredentialsError(f"{program} did not end within {seconds:g} s", code="secret_command") from None
     except OSError as error:
-        problem = error.strerror or type(error).__name__
-        raise CredentialsError(f"{program} cannot be started: {problem}", code="secret_command") from None
+        problem = f"{program} cannot be started: {error.strerror or type(error).__name__}"
+        raise CredentialsError(problem, code="secret_command") from None
     if process.returncode:
         problem = f"{program} ended with exit code {process.returncode}"
         raise CredentialsError(problem, code="secret_command", hint="run it by hand to see why")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mediapipe.sandbox.server import RunningSandbox
 
 WEEKS = 4
-SETTLE = timedelta(minutes=15)
+USUAL_PORT = 8765
 
 
 def demo(
@@ -31,7 +32,7 @@ def demo(
         from mediapipe.sandbox.server import running
 
         folder = folder.absolute()
-        with running(SandboxConfig(data=folder / "sandbox")) as sandbox:
+        with running(SandboxConfig(data=folder / "sandbox"), port=_port()) as sandbox:
             typer.echo(f"1. A server that behaves like Convirza runs at {sandbox.url} with its sample calls.\n")
             typer.echo("2. Archive four weeks of calls:\n")
             first = _archive(sandbox, folder)
@@ -41,15 +42,28 @@ def demo(
         typer.echo(_closing(folder))
 
 
+def _port() -> int:
+    """Return the sandbox's usual port when it is free, else 0 for any.
+
+    The address is part of the ledger's keys, so the same one lets a later demo find its own work again.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", USUAL_PORT))
+        except OSError:
+            return 0
+    return USUAL_PORT
+
+
 def _archive(sandbox: RunningSandbox, folder: Path) -> RunReport:
-    from datetime import UTC, datetime
+    from datetime import UTC, datetime, time
 
     from mediapipe.cli.archive import archive_and_report
     from mediapipe.jobs.archive_recordings import Ask
     from mediapipe.report.logs import configure
     from mediapipe.settings import load_settings
 
-    # The sandbox moves to another port each time; its account name keeps the ledger's keys the same.
     flags = {
         "archive.dest": str(folder / "archive"),
         "state_dir": str(folder / "state"),
@@ -59,7 +73,7 @@ def _archive(sandbox: RunningSandbox, folder: Path) -> RunReport:
     settings = load_settings(None, flags, sandbox.environment()).settings
     configure(settings.log_format, settings.log_level)
     now = datetime.now(UTC)
-    end = sandbox.state.until_midnight()
+    end = datetime.combine(sandbox.state.config.until or now.date(), time(), UTC)
     ask = Ask(now=now, start=end - timedelta(weeks=WEEKS), end=end)
     return archive_and_report(settings, ask, as_json=False)
 
