@@ -41,6 +41,7 @@ T = TypeVar("T")
 
 SETTLE_BATCH = 256
 CLEANUP_S = 10.0
+HELD_POLL_S = 0.5
 
 async def run(line: Line[T], ledger: Ledger, sink: Sink, *, signals: bool = False) -> Ending:
     """Work the line until its source is empty; see the module's rules.
@@ -189,14 +190,16 @@ class _Run(Generic[T]):
     async def _ask_held_again(
         self, send: MemoryObjectSendStream[Job[T]], done: MemoryObjectSendStream[tuple[_Flight[T] | None, Finished]]
     ) -> None:
-        """Wait one lease for items that another run holds: it finishes, or its lease runs out."""
-        if not self.held:
-            return
-        waiting, self.held = self.held, []
-        await anyio.sleep(max(answer.seconds for _, answer in waiting) + 0.1)
-        for at in range(0, len(waiting), SETTLE_BATCH):
-            page = [entry for entry, _ in waiting[at : at + SETTLE_BATCH]]
-            await self._offer(page, send, done, again=True)
+        """Ask again for what another run holds, for one lease: it finishes, or its lease runs out."""
+        patience = anyio.current_time() + self.line.lease.total_seconds() + HELD_POLL_S
+        pause = HELD_POLL_S
+        while self.held and anyio.current_time() < patience:
+            await anyio.sleep(min(pause, max(answer.seconds for _, answer in self.held) + 0.1))
+            pause = min(2 * pause, self.line.lease.total_seconds() / 4)
+            waiting, self.held = self.held, []
+            for at in range(0, len(waiting), SETTLE_BATCH):
+                page = [entry for entry, _ in waiting[at : at + SETTLE_BATCH]]
+                await self._offer(page, send, done, again=True)
         for entry, answer in self.held:
             message = f"another run is working on it ({answer.owner})"
             await done.send((None, Finished(Outcome(entry.want.key, Verdict.PENDING, "held_elsewhere", message))))

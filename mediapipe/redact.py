@@ -13,19 +13,26 @@ from typing import Any
 
 MASK = "***"
 
-_QUERY_KEYS = (
-    r"secret|access|signature|sig|token|password|client_secret|refresh_token|access_token|frontend_token|"
-    r"x-amz-signature|x-amz-security-token|x-amz-credential|awsaccesskeyid"
+# A key that ends in one of these holds a secret: v3_token, foo-secret, aws_secret_access_key …
+_KEY = (
+    r"(?:[A-Za-z0-9_-]*(?:secret|token|password|passwd|signature|credential|secret_access_key|api_?key)"
+    r"|access|sig|awsaccesskeyid|authorization)"
 )
+_VALUE = r"[^\s&\"'<>]+"
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # key=value in queries, form bodies and our own messages
-    (re.compile(rf"(?i)\b({_QUERY_KEYS})=(?!\*\*\*)[^&\s\"'<>\\,;)]+"), rf"\1={MASK}"),
-    # "key": "value" in JSON or a Python repr
-    (re.compile(rf"(?i)([\"'](?:{_QUERY_KEYS})[\"']\s*:\s*[\"'])(?!\*\*\*)[^\"']+"), rf"\1{MASK}"),
+    # scheme://user:password@host; up to the last @, because a password may hold @ and / itself
+    (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):(?!\*\*\*@)[^\s\"'<>]*@"), rf"\1:{MASK}@"),
+    # "key": "value" in JSON or a Python repr, with escapes inside
+    (re.compile(rf'(?i)(["\']{_KEY}["\']\s*:\s*)"(?:[^"\\]|\\.)*"?'), rf'\1"{MASK}"'),
+    (re.compile(rf"(?i)([\"']{_KEY}[\"']\s*:\s*)'(?:[^'\\]|\\.)*'?"), rf"\1'{MASK}'"),
     # Authorization: Bearer …
-    (re.compile(r"(?i)\b(bearer|basic)\s+(?!\*\*\*)[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {MASK}"),
-    # scheme://user:password@host
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^/\s:@]+):(?!\*\*\*)[^@/\s]+@"), rf"\1:{MASK}@"),
+    (re.compile(rf"(?i)\b(bearer\s+)(?!\*\*\*)(?=\S{{8}}){_VALUE}"), rf"\1{MASK}"),
+    (re.compile(r"\b([Bb]asic\s+)(?=\S*[0-9A-Z=])[A-Za-z0-9+/=_-]{8,}"), rf"\1{MASK}"),
+    (re.compile(r"(?i)\b(authorization\s*[:=]\s*)(?!\*\*\*)(?!bearer\b)\S+(?:\s+\S+)?"), rf"\1{MASK}"),
+    # key=value in queries, form bodies and our own messages; also percent-encoded, and key: value
+    (re.compile(rf"(?i)(?<![A-Za-z0-9_-])({_KEY}=)(?!\*\*\*){_VALUE}"), rf"\1{MASK}"),
+    (re.compile(rf"(?i)({_KEY}%3D)(?!\*\*\*)(?:(?!%26)[^\s&\"'<>])+"), rf"\1{MASK}"),
+    (re.compile(rf"(?i)\b((?:password|passwd|client_secret)\s*:\s*)(?!\*\*\*){_VALUE}"), rf"\1{MASK}"),
 )
 
 

@@ -145,7 +145,7 @@ class PaceSettings(BaseModel):
     model_config = _STRICT
 
     requests_per_second: float = Field(5.0, description="API requests a second", gt=0, le=10_000)
-    logins_per_minute: float = Field(8.0, description="logins a minute; the platform allows 10", gt=0, le=1_000)
+    logins_per_minute: float = Field(8.0, description="a minute; the platform allows 10", gt=0, le=1_000)
     connect_timeout: Seconds = Field(10.0, description="to open a connection", gt=0, le=300)
     read_timeout: Seconds = Field(60.0, description="to wait for the next bytes of an answer", gt=0, le=3600)
     request_deadline: Seconds = Field(600.0, description="longest time of one API request", gt=0, le=86_400)

@@ -1,8 +1,7 @@
 """Where settings come from: profile files, the environment, flags; and for secrets a command or the keyring.
 
-Each layer gives a nested mapping and can say, for a value, in the user's own words where it was given
-(``origin``), so that a wrong value is reported where the user wrote it. Nothing here knows which
-settings exist: that is read from the model. No message ever quotes a secret.
+Each layer can say where the user gave a value (``origin``), so that a wrong one is reported there. Nothing
+here knows which settings exist: that is read from the model. No message ever quotes a secret.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ def did_you_mean(wrong: str, allowed: Iterable[str]) -> str:
 
 
 class Layer(PydanticBaseSettingsSource):
-    """One layer of settings: a nested mapping, and words for where a value stands."""
+    """One layer of settings, and words for where a value stands."""
 
     def __init__(self, settings_cls: type[BaseSettings], values: Mapping[KeyPath, Any]) -> None:
         super().__init__(settings_cls)
@@ -80,11 +79,11 @@ class Layer(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         """Return the layer as nested mappings, ready to be merged with the others."""
         nested: dict[str, Any] = {}
-        for path, value in self.values.items():
+        for (*sections, key), value in self.values.items():
             place = nested
-            for part in path[:-1]:
+            for part in sections:
                 place = place.setdefault(part, {})
-            place[path[-1]] = value
+            place[key] = value
         return nested
 
     def holds(self, path: KeyPath) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -19,6 +18,7 @@ from mediapipe.liveness import alive, new_run_id, owner_of
 from mediapipe.sandbox import RunningSandbox, SandboxConfig
 from mediapipe.services import open_archive
 from mediapipe.settings import Settings, load_settings
+from tests.s3.server import RunningS3
 
 UNTIL = date(2026, 3, 1)
 START = datetime(2026, 2, 1, tzinfo=UTC)
@@ -163,6 +163,11 @@ def secrets_of(sandbox: RunningSandbox) -> tuple[str, ...]:
     return (config.password, config.client_secret)
 
 
-def unique_name(prefix: str) -> str:
-    """Return a name nobody else uses, such as for a bucket."""
-    return f"{prefix}-{secrets.token_hex(5)}"
+def s3_objects(s3: RunningS3, bucket: str, prefix: str) -> dict[str, bytes]:
+    """Return the bytes of every object under a prefix, by key."""
+    found = {}
+    with s3.client() as client:
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for entry in page.get("Contents", []):
+                found[entry["Key"]] = client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+    return found

@@ -35,7 +35,11 @@ def test_a_shipped_profile_loads_and_knows_every_key(environ, name):
     assert loaded.settings != Settings()
     known = {".".join(path) for path in sources.fields_of(Settings)}
     content = tomllib.loads(loaded.profile_path.read_text())
-    used = {f"{k}.{i}" if isinstance(v, dict) else k for k, v in content.items() for i in (v if isinstance(v, dict) else [""])}
+    used = {
+        f"{k}.{i}" if isinstance(v, dict) else k
+        for k, v in content.items()
+        for i in (v if isinstance(v, dict) else [""])
+    }
     assert used <= known
 
 

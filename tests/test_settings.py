@@ -101,7 +101,11 @@ PUBLISHED = {
         "https://x.example/oauth",
     ),
     "CONVIRZA_V2_URL": ("convirza.v2_url", "https://apicfa.convirza.com/v2", "http://127.0.0.1:8765/v2"),
-    "CONVIRZA_V2_OAUTH_URL": ("convirza.v2_oauth_url", "https://apicfa.convirza.com/oauth", "https://x.example/o"),
+    "CONVIRZA_V2_OAUTH_URL": (
+        "convirza.v2_oauth_url",
+        "https://apicfa.convirza.com/oauth",
+        "https://x.example/o",
+    ),
     "CONVIRZA_EMAIL": ("convirza.email", None, "ops@example.com"),
     "CONVIRZA_PASSWORD": ("convirza.password", None, SECRET),
     "CONVIRZA_CLIENT_ID": ("convirza.client_id", None, "client"),
@@ -166,7 +170,12 @@ def test_durations_sizes_lists_and_tables_from_the_environment():
 
 
 def test_an_unknown_variable_is_a_warning_without_its_value():
-    environ = {"MEDIAPIPE_WORKER": SECRET, "CONVIRZA_PASWORD": SECRET, "MEDIAPIPE_ARCHIVE_DEST": "x", "HOME": "/"}
+    environ = {
+        "MEDIAPIPE_WORKER": SECRET,
+        "CONVIRZA_PASWORD": SECRET,
+        "MEDIAPIPE_ARCHIVE_DEST": "x",
+        "HOME": "/",
+    }
     loaded = load_settings(None, {}, environ)
     assert loaded.settings == Settings()
     assert len(loaded.warnings) == 3
@@ -183,7 +192,10 @@ def test_an_unknown_variable_is_a_warning_without_its_value():
     ("text", "words"),
     [
         ("workrs = 3", ["workrs: unknown key", "did you mean workers?", "allowed: convirza, pace"]),
-        ('[archive]\nlookbak = "1d"', ["archive.lookbak: unknown key", "did you mean lookback?", "page_size"]),
+        (
+            '[archive]\nlookbak = "1d"',
+            ["archive.lookbak: unknown key", "did you mean lookback?", "page_size"],
+        ),
         ("[store]\nclass = 1", ["store.class: unknown key", "storage_class"]),
         ("[archve]\nx = 1", ["archve: unknown key", "did you mean archive?"]),
         ("archive = 3", ["archive is a section", "[archive]"]),
@@ -193,12 +205,12 @@ def test_an_unknown_variable_is_a_warning_without_its_value():
         ("[archive]\nwindow = '2d'", ["archive.window: must be less than or equal to 1 day"]),
         ("[archive]\nlookback = '1 fortnight'", ["archive.lookback", "10d, 15m"]),
         ("[archive]\nlookback = true", ["archive.lookback", "10d, 15m"]),
-        ("[pace]\nlogins_per_minute = 10", ["pace.logins_per_minute: must be less than 10"]),
+        ("[pace]\nlogins_per_minute = 0", ["pace.logins_per_minute: must be greater than 0"]),
         ("[convirza]\nv3_url = 'ftp://x'", ["convirza.v3_url: must be an https:// or http:// address"]),
         ("[convirza]\naccount = 'a/b'", ["convirza.account: must be a name without"]),
         ("tz = 'Mars/Phobos'", ["tz: must be a time zone"]),
         ("[store]\nkms_key_id = 'k'", ["store: kms_key_id is only used with sse"]),
-        ("a = [", ["not valid TOML", "line 1"]),
+        ("a = [", ["not valid TOML"]),
         ("workers = 0\nquiet = 'perhaps'", ["workers:", "(and 1 more)"]),
     ],
 )
@@ -210,13 +222,17 @@ def test_a_wrong_profile_names_file_key_fault_and_cure(profile, text, words):
 
 
 def test_a_wrong_variable_is_named():
-    assert refused(environ={"MEDIAPIPE_WORKERS": "lots"}).startswith("environment variable MEDIAPIPE_WORKERS: workers: ")
+    assert refused(environ={"MEDIAPIPE_WORKERS": "lots"}).startswith(
+        "environment variable MEDIAPIPE_WORKERS: workers: "
+    )
     assert "MEDIAPIPE_STORE_KMS_KEY_ID" in refused(environ={"MEDIAPIPE_STORE_KMS_KEY_ID": "k"})
 
 
 def test_a_wrong_flag_is_named():
     assert refused(flags={"workers": 0}).startswith("flag --workers: workers: ")
-    assert refused(flags={"archive.lookbak": "1d"}).startswith("flag --lookbak: archive.lookbak: unknown key; did")
+    assert refused(flags={"archive.lookbak": "1d"}).startswith(
+        "flag --lookbak: archive.lookbak: unknown key; did"
+    )
     assert "unknown key" in refused(flags={"a.b.c": 1})
 
 
@@ -246,7 +262,9 @@ def test_a_layout_that_could_mix_recordings_up_is_refused(layout):
     assert "archive.layout: m" in refused(flags={"archive.layout": layout})
 
 
-@pytest.mark.parametrize("layout", ["{call_id}/{recording_id}", "{year}{month}{day}/{hour}/{call_id}_{recording_id}"])
+@pytest.mark.parametrize(
+    "layout", ["{call_id}/{recording_id}", "{year}{month}{day}/{hour}/{call_id}_{recording_id}"]
+)
 def test_other_layouts_are_fine(layout):
     assert load_settings(None, {"archive.layout": layout}, {}).settings.archive.layout == layout
 
@@ -266,7 +284,13 @@ def test_no_form_of_the_settings_shows_a_secret():
     environ = {name: SECRET for name, (_, _, value) in PUBLISHED.items() if value == SECRET}
     environ["MEDIAPIPE_LEDGER"] = f"postgresql://user:{SECRET}@@host/db?password={SECRET}"
     loaded = load_settings(None, {}, environ)
-    shown = (repr(loaded), str(loaded), repr(loaded.settings), str(loaded.settings), loaded.settings.model_dump_json())
+    shown = (
+        repr(loaded),
+        str(loaded),
+        repr(loaded.settings),
+        str(loaded.settings),
+        loaded.settings.model_dump_json(),
+    )
     assert not [text for text in shown if SECRET in text]
     assert json.loads(loaded.settings.model_dump_json())["ledger"].startswith("postgresql://user:***@")
     assert loaded.settings.ledger_dsn == environ["MEDIAPIPE_LEDGER"]
@@ -276,6 +300,8 @@ def test_no_form_of_the_settings_shows_a_secret():
     ("name", "value"),
     [
         ("CONVIRZA_V3_URL", f"https://user:{SECRET}@host/v3"),
+        ("CONVIRZA_V3_URL", f"https://user:{SECRET}"),
+        ("CONVIRZA_V3_URL", f"https://[{SECRET}]/v3"),
         ("CONVIRZA_V3_URL", SECRET),
         ("CONVIRZA_ACCOUNT", f"|{SECRET}"),
         ("CONVIRZA_PASSWORD_COMMAND", f"echo '{SECRET}"),
@@ -365,7 +391,9 @@ def test_the_keyring_is_asked_last(use_keyring):
     assert resolve(**places, command=python("print('said')")) == "said"
 
 
-@pytest.mark.parametrize("error", [None, keyring.errors.NoKeyringError(SECRET), keyring.errors.InitError(SECRET)])
+@pytest.mark.parametrize(
+    "error", [None, keyring.errors.NoKeyringError(SECRET), keyring.errors.InitError(SECRET)]
+)
 @pytest.mark.parametrize("name", ["password", "client_secret"])
 def test_a_missing_secret_names_what_to_set(use_keyring, error, name):
     use_keyring(FakeKeyring(error=error))

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import mutagen
+from mutagen.aac import AAC as AACFile
 
-from mediapipe.audio.magic import HEAD_BYTES, MP3, WAV, Format, after_id3, mpeg_frame, recognise
+from mediapipe.audio.magic import AAC, AMR, HEAD_BYTES, MP3, WAV, WEBM, Format, after_id3, mpeg_frame, recognise
 
 _CODECS = {
     0x0001: "pcm",
@@ -30,8 +31,15 @@ _CODECS = {
 }
 _RATES = range(1_000, 384_001)
 _CHANNELS = range(1, 65)
-_STREAMED = {0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF}
-"""Data sizes written by programs that did not know the length (a pipe, a crash)."""
+_LINEAR = {0x0001, 0x0003, 0x0006, 0x0007}
+"""Codecs of which every sample has the same bytes."""
+_UNKNOWN_FROM = 0x7FFF0000
+"""Programs that do not know the length (a pipe, a crash) write 0 or something near 2 or 4 GiB."""
+_NO_READER = {WEBM, AMR}
+_MOST_CHUNKS = 1_000
+_MOST_TAGS = 8
+_ENOUGH = 16_384
+"""Bytes of audio behind a tag that are enough to see what it is."""
 LONGEST_S = 48 * 3600.0
 
 
@@ -66,70 +74,113 @@ class Header:
 
 def read_header(file: BinaryIO, size: int) -> Header | None:
     """Return what the header of a seekable file of ``size`` bytes claims, or None when it is no audio known."""
-    file.seek(0)
-    head = file.read(HEAD_BYTES)
+    head, base = _read(file, 0, HEAD_BYTES), 0
+    for _ in range(_MOST_TAGS):
+        at = after_id3(head)
+        if not at or at + _ENOUGH <= len(head) or base + at >= size:
+            break
+        base += at  # cover art that fills the head: look behind it
+        head = _read(file, base, HEAD_BYTES)
     found = recognise(head)
     if found is None:
-        return None
+        return None if head or not base else _unreadable(MP3)
+    start = base + after_id3(head)
     if found is WAV:
-        return _wav(head, after_id3(head), size)
+        return _wav(file, start, size)
     if found is MP3:
-        return _mp3(file, head, size)
+        return _mp3(file, start, size)
     return _other(file, found)
 
 
-def _wav(head: bytes, at: int, size: int) -> Header:
-    big = head[at : at + 4] == b"RIFX"
-    order = ">" if big else "<"
-    fmt, data, cursor = b"", -1, at + 12
-    warnings = ["id3_before_riff"] if at else []
-    while cursor + 8 <= len(head):
-        name, length = head[cursor : cursor + 4], struct.unpack(order + "I", head[cursor + 4 : cursor + 8])[0]
-        if name == b"fmt ":
-            fmt = head[cursor + 8 : cursor + 8 + min(length, 64)]
-        elif name == b"data":
-            data = length
+def _read(file: BinaryIO, at: int, length: int) -> bytes:
+    file.seek(at)
+    return file.read(length)
+
+
+def _unreadable(found: Format, *warnings: str) -> Header:
+    return Header(found, "mp3" if found is MP3 else "", readable=False, warnings=(*warnings, "header_unreadable"))
+
+
+@dataclass(slots=True)
+class _Chunks:
+    """What the chunks of a WAV say: its format, and where its audio begins and how long it is said to be."""
+
+    fmt: bytes = b""
+    data_at: int = -1
+    data: int = 0
+    ds64: int = 0
+
+    @property
+    def found(self) -> bool:
+        return len(self.fmt) >= 16 and self.data_at >= 0
+
+
+def _chunks(file: BinaryIO, at: int, order: str, size: int) -> _Chunks:
+    chunks, cursor = _Chunks(), at + 12
+    for _ in range(_MOST_CHUNKS):
+        header = _read(file, cursor, 8)
+        if len(header) < 8:
             break
-        cursor += 8 + length + length % 2
-    if len(fmt) < 16 or data < 0:
-        return Header(WAV, readable=False, warnings=(*warnings, "header_unreadable"))
-    tag, channels, rate, byte_rate = struct.unpack(order + "HHII", fmt[:12])
-    if tag == 0xFFFE and len(fmt) >= 26:  # WAVE_FORMAT_EXTENSIBLE keeps the codec in its sub-format
-        tag = struct.unpack(order + "H", fmt[24:26])[0]
-    there = max(0, size - cursor - 8)
-    streamed = data in _STREAMED or head[at : at + 4] in {b"RF64", b"BW64"}
+        name, length = header[:4], struct.unpack(order + "I", header[4:])[0]
+        cursor += 8
+        if name == b"fmt ":
+            chunks.fmt = _read(file, cursor, min(length, 64))
+        elif name == b"ds64" and len(sizes := _read(file, cursor, min(length, 16))) == 16:
+            chunks.ds64 = struct.unpack(order + "8xQ", sizes)[0]
+        elif name == b"data" and chunks.data_at < 0:
+            chunks.data_at, chunks.data = cursor, length
+        if chunks.found or cursor + length > size:
+            break
+        cursor += length + length % 2
+    return chunks
+
+
+def _wav(file: BinaryIO, at: int, size: int) -> Header:
+    magic = _read(file, at, 4)
+    order = ">" if magic == b"RIFX" else "<"
+    chunks = _chunks(file, at, order, size)
+    warnings = ["id3_before_riff"] if at else []
+    if not chunks.found:
+        return _unreadable(WAV, *warnings)
+    fmt = chunks.fmt
+    tag, channels, rate, byte_rate, block = struct.unpack(order + "HHIIH", fmt[:14])
+    if tag == 0xFFFE and len(fmt) >= 28:  # WAVE_FORMAT_EXTENSIBLE keeps the codec in its sub-format
+        tag = struct.unpack(order + "I", fmt[24:28])[0] & 0xFFFF
+    if tag in _LINEAR and block:  # decoders go by the block, and so do we: the byte rate is often left wrong
+        byte_rate = rate * block
+    there, promised = max(0, size - chunks.data_at), chunks.data
+    wide = magic in {b"RF64", b"BW64"} and promised == 0xFFFFFFFF and 0 < chunks.ds64 < 1 << 63
+    if wide:
+        promised = chunks.ds64
+    streamed = promised == 0 or (promised >= _UNKNOWN_FROM and promised > there and not wide)
     if streamed:
         warnings.append("size_unknown_in_header")
     usable = rate in _RATES and channels in _CHANNELS and byte_rate > 0
     if not usable:
         warnings.append("header_absurd")
-    audio = there if streamed else min(data, there)
+    complete = streamed or promised <= there
+    if not complete:
+        warnings.append("shorter_than_header")
+    audio = there if streamed else min(promised, there)
     return Header(
         WAV,
         _CODECS.get(tag, f"0x{tag:04x}"),
         rate if usable else None,
         channels if usable else None,
         _bounded(audio / byte_rate) if usable else None,
-        complete=streamed or data <= there,
+        complete=complete,
         readable=usable,
-        warnings=tuple(warnings) + (() if streamed or data <= there else ("shorter_than_header",)),
+        warnings=tuple(warnings),
     )
 
 
-def _mp3(file: BinaryIO, head: bytes, size: int) -> Header:
-    at = after_id3(head)
-    if at >= len(head):  # cover art larger than the head: look behind it
-        file.seek(at)
-        head, base = file.read(HEAD_BYTES), at
-    else:
-        base = 0
-    start = at - base
-    while start < len(head) and head[start] == 0:
-        start += 1
+def _mp3(file: BinaryIO, at: int, size: int) -> Header:
+    head = _read(file, at, HEAD_BYTES)
+    start = len(head) - len(head.lstrip(b"\0"))
     frame = mpeg_frame(head[start : start + 4])
     if frame is None:
-        return Header(MP3, "mp3", readable=False, warnings=("header_unreadable",))
-    audio_bytes = size - base - start
+        return _unreadable(MP3)
+    audio_bytes = size - at - start
     frames, promised = _xing(head[start : start + frame.size])
     seconds = frames * frame.samples / frame.sample_rate if frames else audio_bytes * 8 / frame.bitrate
     complete = promised is None or promised <= audio_bytes
@@ -157,14 +208,17 @@ def _xing(frame: bytes) -> tuple[int | None, int | None]:
 
 
 def _other(file: BinaryIO, found: Format) -> Header:
+    if found in _NO_READER:
+        return Header(found, warnings=("header_not_read",))
     file.seek(0)
     try:
-        tagged = mutagen.File(file)
-    except (mutagen.MutagenError, ValueError, OSError, EOFError, struct.error, IndexError, MemoryError):
-        tagged = None  # a header mutagen cannot read says nothing; the magic bytes still stand
+        # mutagen knows ADTS by the file's name only, and a spool has none.
+        tagged = AACFile(file) if found is AAC else mutagen.File(file)
+    except Exception:  # what it raises on damage is not documented: a header it cannot read says nothing
+        tagged = None
     info = getattr(tagged, "info", None)
     if info is None:
-        return Header(found, readable=False, warnings=("header_unreadable",))
+        return _unreadable(found)
     rate, channels = getattr(info, "sample_rate", None), getattr(info, "channels", None)
     return Header(
         found,

@@ -2,59 +2,93 @@
 
 from __future__ import annotations
 
-import sys
+import signal
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 
+from mediapipe.cli import output
 from mediapipe.errors import CredentialsError, ExitCode, Fatal, MediapipeError, Transient
 from mediapipe.redact import redact
+
+STOPPED = "interrupted; state is safe, run again to resume"
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Turn every error of the body into a message on stderr and ``typer.Exit`` with the published code."""
-    try:
-        yield
-    except typer.Exit:
-        raise
-    except BaseExceptionGroup as group:
-        _leave(_leaf(group))
-    except Exception as error:  # the border: a bug must end with its own exit code
-        _leave(error)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; state is safe, run again to resume", err=True)
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    """Turn every error of the body into a message on stderr and ``typer.Exit`` with the published code.
+
+    SIGTERM is taken like SIGINT, also before and after a job listens for both itself.
+    """
+    with _sigterm_interrupts():
+        try:
+            yield
+        except (typer.Exit, typer.Abort, SystemExit):
+            raise
+        except BaseException as error:  # the border: a bug must end with its own exit code
+            code = ending_of(error)
+            _tell(_leaf(error), code)
+            raise typer.Exit(code) from None
 
 
-def _leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error that says most about a group: credentials, then any fatal, then the first."""
+def ending_of(error: BaseException) -> ExitCode:
+    """Return the exit code an error leads to when it ends a command."""
+    match _leaf(error):
+        case Fatal() as fatal:
+            return fatal.exit_code
+        case Transient():
+            return ExitCode.UNPROVEN
+        case MediapipeError():
+            return ExitCode.ITEMS
+        case KeyboardInterrupt():
+            return ExitCode.INTERRUPTED
+        case _:
+            return ExitCode.BUG
+
+
+def _leaf(error: BaseException) -> BaseException:
+    """Return the error that says most about a group: credentials, an interrupt, any fatal, then the first."""
     leaves: list[BaseException] = []
-    for error in group.exceptions:
-        leaves.append(_leaf(error) if isinstance(error, BaseExceptionGroup) else error)
-    for kind in (CredentialsError, Fatal, MediapipeError):
+
+    def collect(one: BaseException) -> None:
+        if isinstance(one, BaseExceptionGroup):
+            for inner in one.exceptions:
+                collect(inner)
+        else:
+            leaves.append(one)
+
+    collect(error)
+    for kind in (CredentialsError, KeyboardInterrupt, Fatal, MediapipeError):
         for leaf in leaves:
             if isinstance(leaf, kind):
                 return leaf
     return leaves[0]
 
 
-def _leave(error: BaseException) -> None:
-    if isinstance(error, KeyboardInterrupt):
-        raise error
-    if isinstance(error, MediapipeError):
-        typer.echo(f"error: {redact(str(error))}", err=True)
-        raise typer.Exit(code_of(error)) from None
-    typer.echo(redact("".join(traceback.format_exception(error))), err=True)
-    typer.echo("error: this is a bug in mediapipe; the lines above say where", err=True)
-    sys.stderr.flush()
-    raise typer.Exit(ExitCode.BUG) from None
+def _tell(error: BaseException, code: ExitCode) -> None:
+    if code is ExitCode.INTERRUPTED:
+        output.problem(STOPPED)
+    elif isinstance(error, MediapipeError):
+        output.problem(str(error))
+    else:
+        trace = "".join(traceback.format_exception(error))
+        if output.log_is_json():
+            output.log.error("the traceback of what follows", extra={"exception": trace})
+        else:
+            typer.echo(redact(trace), err=True)
+        output.problem("this is a bug in mediapipe; the lines above say where")
 
 
-def code_of(error: MediapipeError) -> ExitCode:
-    """Return the exit code an error leads to when it ends a command."""
-    if isinstance(error, Fatal):
-        return error.exit_code
-    return ExitCode.UNPROVEN if isinstance(error, Transient) else ExitCode.ITEMS
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

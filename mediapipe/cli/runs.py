@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
-import typer
 
+from mediapipe.cli import output
+from mediapipe.cli.guard import ending_of
 from mediapipe.errors import ExitCode, Fatal
 from mediapipe.items import Outcome, Tally
 from mediapipe.liveness import alive, new_run_id, owner_of
@@ -22,8 +22,6 @@ from mediapipe.report.progress import Progress
 from mediapipe.report.rundir import RunDir
 from mediapipe.report.summary import RunReport
 from mediapipe.settings import Settings
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -56,18 +54,25 @@ Work = Callable[[JobRun], Awaitable[ExitCode]]
 def conduct(job: str, settings: Settings, work: Work, *, as_json: bool) -> RunReport:
     """Run ``work`` inside a run folder of its own, write and print its report, and return it.
 
-    An error that stops the job after it began is in the report; the counts are still written.
+    An error that stops the job once items have been counted does not take the counts with it: the report
+    is written and printed first, then the error goes on. One that comes before prints nothing on stdout.
     """
     run_id, started = new_run_id(), time.monotonic()
     folder = RunDir.create(settings.runs_dir, run_id)
     bind_run(run_id)
+    stopped: BaseException | None = None
     with (
         alive(folder.path),
         OutcomeWriter(folder.outcomes) as writer,
         Progress(job, quiet=settings.quiet) as progress,
     ):
         run = JobRun(run_id, writer, progress)
-        code = anyio.run(work, run)
+        try:
+            code = anyio.run(work, run)
+        except BaseException as error:
+            if not run.tally.items:
+                raise
+            code, stopped = ending_of(error), error
     report = RunReport(
         job=job,
         run_id=run_id,
@@ -80,7 +85,9 @@ def conduct(job: str, settings: Settings, work: Work, *, as_json: bool) -> RunRe
         code=code,
     )
     write_page(report)
-    typer.echo(json.dumps(report.as_json()) if as_json else report.as_table())
+    output.data(json.dumps(report.as_json()) if as_json else report.as_table())
+    if stopped is not None:
+        raise stopped
     if run.fatal is not None:
-        typer.echo(f"error: {run.fatal}", err=True)
+        output.problem(str(run.fatal))
     return report

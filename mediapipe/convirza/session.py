@@ -6,12 +6,12 @@ The only module besides ``signed`` that touches httpx. A foreign exception never
 from __future__ import annotations
 
 import errno
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 import anyio.to_thread
@@ -21,13 +21,16 @@ from mediapipe import __version__
 from mediapipe.convirza.answers import failure, read_json, read_problem
 from mediapipe.convirza.models import Tokens, User, read_tokens
 from mediapipe.errors import CredentialsError, DiskFull, Rejected, Transient, UsageError
-from mediapipe.pacing import Pacer, RetryPolicy
-from mediapipe.redact import redact
+from mediapipe.pacing import Pacer, RetryPolicy, http_date
+from mediapipe.redact import MASK, redact
 
 USER_AGENT = f"convirza-mediapipe/{__version__}"
 
 RENEWALS = 4
 """Fresh tokens tried on one read before a 401 counts as a refusal of the login itself."""
+
+SHORTEST_SECRET = 4
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 
 HttpClient = httpx.AsyncClient
 Query = Mapping[str, str | int | list[str]]
@@ -97,10 +100,23 @@ class Answer:
 
 def server_time(headers: Mapping[str, str]) -> float:
     """Return the platform's clock from its ``Date`` header, or ours without one."""
-    try:
-        return parsedate_to_datetime(headers["date"]).timestamp()
-    except (KeyError, TypeError, ValueError):
-        return time.time()
+    said = http_date(headers.get("date") or "")
+    return time.time() if said is None else said
+
+
+def _bearer(token: str) -> dict[str, str]:
+    """Return the header that carries a token; one that none can carry is refused without showing it."""
+    if not _HEADER_VALUE.fullmatch(token):
+        raise CredentialsError("the token holds what no header can carry (a line break, a space, a letter with an accent)")
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _without(body: bytes, *secrets: str) -> bytes:
+    """Return a body fit to be quoted: what we sent in confidence may come back in its words."""
+    for secret in secrets:
+        if len(secret) >= SHORTEST_SECRET:
+            body = body.replace(secret.encode("utf-8", "replace"), MASK.encode())
+    return body
 
 
 class TokenSource(Protocol):
@@ -157,12 +173,13 @@ class Session:
                 break
             token = await self.tokens.renew(token)
             response = await self._send(path, query, token, doing)
-        error = failure(response.status_code, response.headers, response.content, doing=doing)
+        words = _without(response.content, token)
+        error = failure(response.status_code, response.headers, words, doing=doing)
         if error is not None:
             raise error
         body = read_json(response.content)
         if body is None:
-            problem = read_problem(response.status_code, response.content)
+            problem = read_problem(response.status_code, words)
             raise Transient(f"{doing}: the answer is not JSON: {problem}", code="unreadable_answer")
         return Answer(body, server_time(response.headers))
 
@@ -170,14 +187,18 @@ class Session:
         params = httpx.QueryParams(dict(query)) if query else None
         async with self._pacer.turn():
             self.requests += 1
-            headers = {"Authorization": f"Bearer {token}"}
+            headers = _bearer(token)
             # The read timeout is between two chunks; an answer that drips has this one to meet.
             with translated(doing), anyio.fail_after(self._deadline):
                 response = await self._http.get(self._base + path, params=params, headers=headers)
-            error = failure(response.status_code, response.headers, response.content, doing=doing)
+            words = _without(response.content, token)
+            error = failure(response.status_code, response.headers, words, doing=doing)
             if isinstance(error, Transient):  # inside the turn, so that pacing learns of it
                 raise error
         return response
+
+
+_SECRETS = {"password", "client_secret", "refresh_token"}
 
 
 async def _token_call(
@@ -185,7 +206,8 @@ async def _token_call(
 ) -> Tokens:
     with translated(doing):
         response = await http.post(url, json=json, data=form)
-    error = failure(response.status_code, response.headers, response.content, doing=doing)
+    words = _without(response.content, *(value for name, value in (json or form or {}).items() if name in _SECRETS))
+    error = failure(response.status_code, response.headers, words, doing=doing)
     if isinstance(error, Transient):
         raise error
     if error is not None:

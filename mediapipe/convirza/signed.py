@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -24,6 +24,8 @@ from mediapipe.pacing import Pacer, RetryPolicy, retry_after
 from mediapipe.redact import quote_body
 
 MAX_REDIRECTS = 5
+_WORDS_BYTES = 16_384
+"""How much of a refusal's body is read."""
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
@@ -103,6 +105,7 @@ class Downloader:
         return await self._retry.run(lambda: self._attempt(url, spool, progress, check))
 
     async def _attempt(self, url: str, spool: BinaryIO, progress: _Progress, check: Check) -> Download:
+        self._hosts.check(url)
         async with self._pacer.turn():
             if not progress.resumable:
                 progress.restart(spool)
@@ -117,24 +120,27 @@ class Downloader:
                     await _refusals(response, host)
                     self._begin(response, spool, progress, host)
                     await self._pour(response, spool, progress, host)
-                    arrived = _finish(response, progress, host)
             try:
+                arrived = _finish(response, progress, host)
                 check(arrived)
-            except Transient:
+            except Transient:  # the far side called this whole: there is nothing to continue behind
                 progress.restart(spool)
                 raise
             return arrived
 
     @asynccontextmanager
     async def _open(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
-        for _ in range(MAX_REDIRECTS + 1):
-            self._hosts.check(url)
-            async with self._http.stream("GET", url, headers=headers) as response:
-                target = response.headers.get("location")
-                if response.status_code not in {301, 302, 303, 307, 308} or not target:
-                    yield response
-                    return
-            url = urljoin(url, target)
+        try:
+            for _ in range(MAX_REDIRECTS + 1):
+                self._hosts.check(url)
+                async with self._http.stream("GET", url, headers=headers) as response:
+                    target = response.headers.get("location")
+                    if response.status_code not in {301, 302, 303, 307, 308} or not target:
+                        yield response
+                        return
+                url = _joined(url, target)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol):  # the far side's fault, and this item's alone
+            raise Failed("a recording's URL, or where it redirects to, cannot be read", code="bad_url") from None
         raise Failed("a recording's URL redirects too often", code="redirect_loop")
 
     def _begin(self, response: httpx.Response, spool: BinaryIO, progress: _Progress, host: str) -> None:
@@ -153,7 +159,7 @@ class Downloader:
         progress.ranges = response.headers.get("accept-ranges", "").lower() == "bytes"
         length = response.headers.get("content-length", "")
         encoded = response.headers.get("content-encoding", "identity").lower() not in {"", "identity"}
-        progress.total = int(length) if length.isdigit() and not encoded else None
+        progress.total = int(length) if length.isdecimal() and not encoded else None
         if progress.total is not None and progress.total > self._max_bytes:
             raise Failed(
                 f"the recording is {progress.total:,} bytes, above the limit of {self._max_bytes:,}", code="too_large"
@@ -170,13 +176,31 @@ class Downloader:
             spool.write(chunk)
 
 
+def _joined(url: str, target: str) -> str:
+    try:
+        return urljoin(url, target)
+    except ValueError:
+        raise Failed("a recording's URL redirects to what cannot be read", code="bad_url") from None
+
+
+async def _words(response: httpx.Response) -> bytes:
+    """Return the start of a refusal's body; the status stands, however the body ends."""
+    body = bytearray()
+    with suppress(httpx.HTTPError, httpx.StreamError):
+        async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_bytes())) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) >= _WORDS_BYTES:
+                    break
+    return bytes(body)
+
+
 async def _refusals(response: httpx.Response, host: str) -> None:
     """Raise for every status that carries no recording."""
     status = response.status_code
     if status in {200, 206}:
         return
-    body = await response.aread()
-    said = f"download from {host}: HTTP {status}: {quote_body(body)}"
+    said = f"download from {host}: HTTP {status}: {quote_body(await _words(response))}"
     if status == 410:
         raise GrantExpired(said)
     if status in {401, 403}:

@@ -8,26 +8,30 @@ address for everybody behind it: the times of recent logins stand beside the cac
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
 
 import anyio
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
 from mediapipe.convirza.models import Tokens, User
-from mediapipe.errors import CredentialsError, Transient
+from mediapipe.errors import CredentialsError, DiskFull, PlatformDown, Transient, UsageError
 from mediapipe.pacing import RetryPolicy
 
 EXPIRY_MARGIN_S = 30.0
 LOCK_PATIENCE_S = 180.0
 MINUTE_S = 60.0
+
+_TOKENS = TypeAdapter(Tokens)
 
 
 class Login(Protocol):
@@ -49,7 +53,8 @@ class TokenCache:
     """
 
     def __init__(self, folder: Path, *identity: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _told(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         name = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:24]
         self._file = folder / f"{name}.json"
         self._logins = folder / f"{name}.logins"
@@ -59,11 +64,10 @@ class TokenCache:
     def read(self) -> Tokens | None:
         """Return the cached tokens, or None when there are none that can be read."""
         try:
-            body = json.loads(self._file.read_text())
-            user = User(**body.pop("user")) if body.get("user") else None
-            return Tokens(**{**body, "user": user})
-        except (OSError, ValueError, TypeError):
+            tokens = _TOKENS.validate_json(self._file.read_bytes(), strict=True)
+        except (OSError, ValueError):  # damage of any kind: a login mends it
             return None
+        return tokens if tokens.access else None
 
     def write(self, tokens: Tokens) -> None:
         """Replace the cached tokens; on disk when this returns."""
@@ -87,7 +91,7 @@ class TokenCache:
     def _login_times(self) -> list[float]:
         try:
             return sorted(float(at) for at in json.loads(self._logins.read_text()))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, OverflowError, RecursionError):
             return []
 
     @asynccontextmanager
@@ -96,10 +100,12 @@ class TokenCache:
         with anyio.move_on_after(LOCK_PATIENCE_S) as patience:
             while True:
                 try:
-                    self._lock.acquire(timeout=0)
-                    break
+                    if not self._lock.is_locked:  # one of our own tasks would get it a second time
+                        self._lock.acquire(timeout=0)
+                        break
                 except Timeout:
-                    await anyio.sleep(0.05)
+                    pass
+                await anyio.sleep(0.05)
         if patience.cancelled_caught:
             raise Transient("another process holds the login lock for too long", code="login_lock")
         try:
@@ -110,12 +116,24 @@ class TokenCache:
 
 def _replace(path: Path, text: str) -> None:
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with _told(path.parent):
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Say what is wrong with the folder of the cache."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFull(f"no room for the login's tokens in {folder}") from error
+        raise UsageError(f"the login's tokens cannot be kept in {folder}: {error.strerror}") from error
 
 
 class TokenManager:
@@ -160,7 +178,10 @@ class TokenManager:
                 if self._usable(cached, dead):
                     self._current = cached
                     return
-                self._current = await self._refresh(cached) or await self._log_in()
+                fresh = await self._refresh(cached) or await self._log_in()
+                # One that was just given lives, whatever our clock says of it: a clock that runs ahead must
+                # not make every request log in. A 401 tells when it is over.
+                self._current = fresh if _alive(fresh) else replace(fresh, expires_at=None)
                 self._cache.write(self._current)
 
     def _usable(self, tokens: Tokens | None, dead: str | None) -> bool:
@@ -184,7 +205,11 @@ class TokenManager:
 
     async def _log_in(self) -> Tokens:
         # A login creates nothing, so it may be repeated; every try counts against the limit.
-        return await self._retry.run(self._one_login)
+        try:
+            return await self._retry.run(self._one_login)
+        except Transient as error:
+            # Without a login nothing works, and whoever asked for the token would only repeat all of it.
+            raise PlatformDown(f"no login could be had: {error.message}") from error
 
     async def _one_login(self) -> Tokens:
         await self._pace()

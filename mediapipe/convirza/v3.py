@@ -44,14 +44,12 @@ class V3:
         doing = f"list calls {api_time(start)} to {api_time(end)}, offset {offset}"
         answer = await self.session.get("/conversations/calls", query, doing=doing)
         data = _data(answer.body, doing)
-        raw = data.get("calls")
+        raw, total = data.get("calls"), _total(data.get("total"))
+        if raw is None and total is not None and offset >= total:
+            raw = []  # nothing may be said as null, or not at all
         if not isinstance(raw, list):
             raise Transient(f"{doing}: the answer holds no list of calls", code="unreadable_answer")
-        total = data.get("total")
-        return Page(
-            tuple(read_call(item, server_time=answer.server_time) for item in raw),
-            int(total) if isinstance(total, int | float | str) and str(total).isdigit() else None,
-        )
+        return Page(tuple(read_call(item, server_time=answer.server_time) for item in raw), total)
 
     async def get_call(self, call_id: str) -> Call | None:
         """Return one call with a fresh grant, or None when the platform does not know it (any more).
@@ -62,7 +60,9 @@ class V3:
         """
         doing = f"get call {call_id}"
         try:
-            path = f"/conversations/calls/{quote(call_id, safe='')}"
+            # A dot segment would be taken for the way to another endpoint.
+            part = quote(call_id, safe="", errors="surrogatepass").replace(".", "%2E")
+            path = f"/conversations/calls/{part}"
             answer = await self.session.get(path, {"include": INCLUDE}, doing=doing)
         except Rejected as error:
             if error.code == "http_404":
@@ -75,7 +75,18 @@ class V3:
             raise Failed(error.message, code="forbidden") from error
         data = _data(answer.body, doing)
         raw = data.get("result")
-        return read_call(raw if raw is not None else data, server_time=answer.server_time)
+        call = read_call(raw if raw is not None else data, server_time=answer.server_time)
+        if call.call_id != call_id:
+            raise Transient(f"{doing}: the platform sent another call", code="unreadable_answer")
+        return call
+
+
+def _total(value: object) -> int | None:
+    """Return a count that came as a number or as digits; anything else says nothing."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value)
+    return int(text) if isinstance(value, int | str) and text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def _data(body: Any, doing: str) -> Mapping[str, Any]:

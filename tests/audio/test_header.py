@@ -247,9 +247,12 @@ def test_a_tag_in_front_of_an_mp3_is_stepped_over_whatever_its_size(size: int) -
 
 
 def test_a_tag_and_nothing_behind_it_is_unreadable() -> None:
-    for raw in (id3(50), id3(5 * HEAD_BYTES)[: 2 * HEAD_BYTES], id3(HEAD_BYTES * 2) + b"<html>"):
+    for raw in (id3(50), id3(5 * HEAD_BYTES)[: 2 * HEAD_BYTES], id3(HEAD_BYTES * 2)):
         found = header(raw)
+        assert found.format == MP3
         assert not found.readable
+    assert read(id3(50) + b"<html>") is None
+    assert read(id3(HEAD_BYTES * 2) + b"<html>") is None
 
 
 def xing(frames: int | None, size: int | None, word: bytes = b"Xing") -> bytes:

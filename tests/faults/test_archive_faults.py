@@ -52,7 +52,7 @@ def archiver(tmp_path: Path, *faults: FaultRule, count: int = 60, **config: obje
 
 
 def test_every_transient_fault_at_ten_percent_loses_nothing(tmp_path: Path) -> None:
-    with archiver(tmp_path, *rules(*TRANSIENT, rate=0.1, seconds=0.05), count=150) as it:
+    with archiver(tmp_path, *rules(*TRANSIENT, rate=0.1, seconds=0.0), count=150) as it:
         ran = it.run(archive__url_budget=10, pace__retry_attempts=30)
         assert ran.result.exit_code is ExitCode.OK, (ran.counts, ran.result.findings)
         it.check()
@@ -61,7 +61,7 @@ def test_every_transient_fault_at_ten_percent_loses_nothing(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", [name for name in TRANSIENT if name.startswith("recording")])
 def test_a_transient_recording_fault_is_survived_alone(tmp_path: Path, name: str) -> None:
-    with archiver(tmp_path, *rules(name, rate=0.4, seconds=0.05), count=25) as it:
+    with archiver(tmp_path, *rules(name, rate=0.4, seconds=0.0), count=25) as it:
         ran = it.run(archive__url_budget=10, pace__retry_attempts=30)
         assert ran.result.exit_code is ExitCode.OK, (ran.counts, ran.outcomes)
         it.check()

@@ -1,0 +1,426 @@
+from __future__ import annotations
+
+import errno
+import ssl
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+import mediapipe.convirza.session as session_module
+from mediapipe.convirza.models import User
+from mediapipe.convirza.session import (
+    RENEWALS,
+    Answer,
+    Session,
+    Timeouts,
+    V2Credentials,
+    V2Login,
+    V3Login,
+    open_http,
+    server_time,
+    translated,
+)
+from mediapipe.convirza.tokens import ReadyToken
+from mediapipe.errors import CredentialsError, DiskFull, Failed, Fatal, MediapipeError, Rejected, Transient, UsageError
+from mediapipe.pacing import AdaptiveLimit, Pacer, Pause, RetryPolicy
+from tests.convirza.server import Reply, Request, Server, as_json, script, serving
+
+QUICK = RetryPolicy(attempts=3, wait_initial=0.001, wait_max=0.002, total=5.0)
+GOOD = as_json({"code": 200, "data": {"n": 1}})
+UNAUTHORIZED = as_json({"code": 401, "message": "token is dead"}, 401)
+
+
+class Counter:
+    """A token source whose tokens are token-0, token-1, …"""
+
+    user: User | None = None
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.dead: list[str] = []
+
+    async def bearer(self) -> str:
+        return f"token-{self.number}"
+
+    async def renew(self, dead: str) -> str:
+        self.dead.append(dead)
+        self.number += 1
+        return f"token-{self.number}"
+
+
+def get(
+    server: Server,
+    *,
+    tokens: Any = None,
+    query: Any = None,
+    path: str = "/calls",
+    pause: Pause | None = None,
+    retry: RetryPolicy = QUICK,
+    read: float = 2.0,
+    deadline: float = 5.0,
+) -> Answer:
+    async def main() -> Answer:
+        async with open_http(Timeouts(2, read, 2, 2), connections=4) as http:
+            pacer = Pacer(AdaptiveLimit(4), pause or Pause())
+            source = tokens or Counter()
+            session = Session(http, server.url + "/v3/", source, pacer, retry, deadline=deadline)
+            return await session.get(path, query, doing="list calls")
+
+    return anyio.run(main)
+
+
+def told(error: BaseException) -> str:
+    """Everything an exception may show: its own words, its causes, a printed traceback."""
+    texts = ["".join(traceback.format_exception(error))]
+    seen: BaseException | None = error
+    while seen is not None:
+        texts += [str(seen), repr(seen), repr(seen.args), repr(getattr(seen, "__notes__", ""))]
+        seen = seen.__cause__
+    return "\n".join(texts)
+
+
+def test_a_good_answer_is_its_json_and_the_platforms_clock() -> None:
+    reply = as_json({"data": 1}, Date="Wed, 21 Oct 2015 07:28:00 GMT")
+    with serving(script(reply)) as server:
+        answer = get(server, query={"caller_id": "+1555", "disposition": ["NO ANSWER", "BUSY"], "limit": 200})
+    assert answer == Answer({"data": 1}, 1445412480.0)
+    request = server.seen[0]
+    assert request.path == "/v3/calls"
+    assert "caller_id=%2B1555" in request.target
+    assert "limit=200" in request.target
+    assert request.target.count("disposition=") == 2
+    assert request.headers["authorization"] == "Bearer token-0"
+
+
+def test_a_token_refused_once_is_renewed_and_the_request_repeated() -> None:
+    tokens = Counter()
+    with serving(script(UNAUTHORIZED, GOOD)) as server:
+        assert get(server, tokens=tokens).body["data"] == {"n": 1}
+    assert tokens.dead == ["token-0"]
+    assert [r.headers["authorization"] for r in server.seen] == ["Bearer token-0", "Bearer token-1"]
+
+
+def test_fresh_tokens_that_are_refused_too_are_a_refused_login() -> None:
+    tokens = Counter()
+    with serving(script(UNAUTHORIZED)) as server, pytest.raises(CredentialsError):
+        get(server, tokens=tokens)
+    assert tokens.number == RENEWALS
+    assert len(server.seen) == RENEWALS + 1
+
+
+def test_a_ready_token_that_is_refused_ends_at_once() -> None:
+    with serving(script(UNAUTHORIZED)) as server, pytest.raises(CredentialsError) as caught:
+        get(server, tokens=ReadyToken("opaque-token", "CONVIRZA_V3_TOKEN"))
+    assert len(server.seen) == 1
+    assert "opaque-token" not in told(caught.value)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Reply(500, b"oops"),
+        Reply(502, b"<html>"),
+        Reply(503),
+        Reply(drop=True),
+        Reply(drop=True, reset=True),
+        Reply(body=b'{"data":1}', cut=3),
+        Reply(body=b'{"data":1}', cut=3, framing="chunked"),
+        Reply(body=b""),
+        Reply(204, framing="none"),
+        Reply(body=b"<html>login</html>"),
+        Reply(body=b'{"data": tru'),
+        Reply(body=b"\xff\xfe"),
+        Reply(body=b"[" * 100_000),
+        Reply(body=b"{}", headers={"Content-Encoding": "gzip"}),
+        as_json({"code": 503, "message": "later"}),
+    ],
+    ids=lambda reply: f"{reply.status}-{reply.body[:8]!r}-{reply.cut}-{reply.reset}-{reply.framing}",
+)
+def test_a_broken_answer_is_asked_for_again(broken: Reply) -> None:
+    with serving(script(broken, GOOD)) as server:
+        assert get(server).body["data"] == {"n": 1}
+    assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("broken", [Reply(503), Reply(drop=True), Reply(body=b"<html>")])
+def test_what_stays_broken_is_a_passing_fault_after_bounded_tries(broken: Reply) -> None:
+    with serving(script(broken)) as server, pytest.raises(Transient):
+        get(server)
+    assert len(server.seen) == QUICK.attempts
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "code"),
+    [
+        (Reply(400, b"bad"), Rejected, "http_400"),
+        (Reply(404, b"{}"), Rejected, "http_404"),
+        (Reply(403, b"{}"), CredentialsError, "forbidden"),
+        (Reply(302, headers={"Location": "https://elsewhere.example/"}), Failed, "redirected"),
+        (as_json({"result": "error", "err": "no"}), Rejected, "refused"),
+    ],
+)
+def test_a_definite_answer_is_not_asked_for_again(reply: Reply, kind: type[MediapipeError], code: str) -> None:
+    with serving(script(reply)) as server, pytest.raises(kind) as caught:
+        get(server)
+    assert caught.value.code == code
+    assert len(server.seen) == 1
+
+
+def test_an_answer_that_never_comes_is_given_up() -> None:
+    def slow(_: Request) -> Reply:
+        time.sleep(0.3)
+        return GOOD
+
+    for limits in ({"read": 0.05}, {"deadline": 0.05}):
+        with serving(slow) as server, pytest.raises(Transient):
+            get(server, retry=RetryPolicy(attempts=1), **limits)
+
+
+@pytest.mark.parametrize("named", ["0.2", None])
+def test_a_429_holds_everybody_back(named: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pacer, "UNNAMED_PAUSE", 0.2)
+    pause = Pause()
+    refused_at: list[float] = []
+    later: list[float] = []
+
+    def handle(request: Request) -> Reply:
+        if not refused_at:
+            refused_at.append(time.monotonic())
+            return Reply(429, headers={"Retry-After": named} if named else {})
+        later.append(time.monotonic())
+        return GOOD
+
+    async def main(server: Server) -> None:
+        async with open_http(Timeouts(2, 2, 2, 2), connections=4) as http:
+            session = Session(http, server.url, Counter(), Pacer(AdaptiveLimit(4), pause), QUICK)
+
+            async def ask() -> None:
+                await session.get("/x", doing="x")
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(ask)
+                while not pause.count:  # noqa: ASYNC110
+                    await anyio.sleep(0.005)
+                for _ in range(3):
+                    group.start_soon(ask)
+
+    with serving(handle) as server:
+        anyio.run(main, server)
+    assert len(later) == 4
+    assert min(later) - refused_at[0] >= 0.19
+
+
+def every(cls: type[BaseException]) -> Iterator[type[BaseException]]:
+    yield cls
+    for child in cls.__subclasses__():
+        yield from every(child)
+
+
+FOREIGN = sorted(
+    {
+        found
+        for name in dir(httpx)
+        if isinstance(base := getattr(httpx, name), type) and issubclass(base, Exception)
+        for found in every(base)
+        if found.__module__.startswith("httpx")
+    },
+    key=lambda cls: cls.__name__,
+)
+
+
+def made(cls: type[BaseException]) -> BaseException:
+    """Build one that carries a request whose URL and header are secret."""
+    request = httpx.Request("GET", "https://h/x?secret=s3cr3t", headers={"Authorization": "Bearer s3cr3t"})
+    words = "went wrong at https://h/x?secret=s3cr3t"
+    if issubclass(cls, httpx.HTTPStatusError):
+        return cls(words, request=request, response=httpx.Response(500, request=request))
+    if issubclass(cls, httpx.RequestError):
+        return cls(words, request=request)
+    for arguments in ((words,), ()):
+        try:
+            return cls(*arguments)
+        except TypeError:
+            continue
+    raise AssertionError(f"how is {cls} made?")
+
+
+def test_the_list_of_foreign_exceptions_is_no_empty_list() -> None:
+    assert {httpx.ConnectTimeout, httpx.InvalidURL, httpx.StreamConsumed, httpx.CookieConflict} <= set(FOREIGN)
+    assert len(FOREIGN) >= 28
+
+
+@pytest.mark.parametrize("cls", FOREIGN, ids=lambda cls: cls.__name__)
+def test_every_foreign_exception_is_translated_and_tells_no_secret(cls: type[BaseException]) -> None:
+    with pytest.raises(MediapipeError) as caught, translated("list calls"):
+        raise made(cls)
+    assert isinstance(caught.value, Transient | UsageError)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    assert "s3cr3t" not in told(caught.value).replace("?secret=s3cr3t\")", "")
+    assert "list calls" in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [OSError("x"), TimeoutError(), ConnectionResetError(), ssl.SSLError("x"), BrokenPipeError()])
+def test_faults_of_the_operating_system_are_passing(error: Exception) -> None:
+    with pytest.raises(Transient), translated("x"):
+        raise error
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_fatal(number: int) -> None:
+    with pytest.raises(DiskFull), translated("x"):
+        raise OSError(number, "full")
+
+
+@pytest.mark.parametrize("error", [KeyError("bug"), Rejected("ours"), ValueError("bug")])
+def test_what_is_not_foreign_passes_as_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, translated("x"):
+        raise error
+    assert caught.value is error
+
+
+SECRET = "very-s3cr3t-token"
+ECHOES: list[Callable[[int], Reply]] = [
+    lambda status: as_json({"message": f"Bearer {SECRET} is no token"}, status),
+    lambda status: as_json({"message": f"token {SECRET} is no token"}, status),
+    lambda status: as_json({"error": SECRET, "requestId": SECRET}, status),
+    lambda status: as_json({"errors": [{"name": SECRET, "message": SECRET}]}, status),
+    lambda status: Reply(status, f"<html>{SECRET}</html>".encode()),
+    lambda status: Reply(status, f'{{"access_token": "{SECRET}"'.encode()),
+]
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 500])
+def test_a_token_that_the_platform_echoes_is_not_repeated(echo: Callable[[int], Reply], status: int) -> None:
+    with serving(script(echo(status))) as server:
+        try:
+            answer = get(server, tokens=ReadyToken(SECRET, "VARIABLE"), retry=RetryPolicy(attempts=1))
+        except MediapipeError as error:
+            assert SECRET not in told(error)  # noqa: PT017
+        else:
+            assert status == 200
+            assert answer.body
+
+
+@pytest.mark.parametrize("token", ["t0ken-s3cr3t\n", "t0ken\r\nX: s3cr3t", "t0kén-s3cr3t", "t0ken|s3cr3t\x00", "s3cr3t\ud83d"])
+def test_a_token_that_no_header_can_carry_is_a_refused_login_and_not_shown(token: str) -> None:
+    with serving(script(GOOD)) as server, pytest.raises(CredentialsError) as caught:
+        get(server, tokens=ReadyToken(token, "CONVIRZA_V3_TOKEN"))
+    assert "s3cr3t" not in told(caught.value)
+    assert server.seen == []
+
+
+def log_in(server: Server, kind: str = "v3") -> Any:
+    async def main() -> Any:
+        async with open_http(Timeouts(2, 2, 2, 2), connections=2) as http:
+            login: V3Login | V2Login = V3Login(http, server.url + "/oauth/", "a@example.com", lambda: "hunter2-pw")
+            if kind == "v2":
+                credentials = V2Credentials("a@example.com", lambda: "hunter2-pw", "client-1", lambda: "cl13nt-s3cr3t")
+                login = V2Login(http, server.url + "/oauth", credentials)
+            if kind == "refresh":
+                return await login.refresh("refr3sh-s3cr3t")
+            return await login.log_in()
+
+    return anyio.run(main)
+
+
+TOKENS = {"access_token": "acc3ss-s3cr3t", "refresh_token": "next", "expires_in": 3600}
+
+
+def test_a_v3_login_is_json_without_a_bearer() -> None:
+    with serving(script(as_json(TOKENS))) as server:
+        assert log_in(server).access == "acc3ss-s3cr3t"
+    request = server.seen[0]
+    assert (request.method, request.path) == ("POST", "/oauth/token")
+    assert request.json() == {"email": "a@example.com", "password": "hunter2-pw"}
+    assert "authorization" not in request.headers
+
+
+def test_a_v2_login_is_a_form_with_the_clients_secret() -> None:
+    with serving(script(as_json(TOKENS, 201))) as server:
+        assert log_in(server, "v2").access == "acc3ss-s3cr3t"
+    request = server.seen[0]
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+    fields = dict(httpx.QueryParams(request.body.decode()))
+    assert fields == {
+        "grant_type": "password",
+        "client_id": "client-1",
+        "client_secret": "cl13nt-s3cr3t",
+        "username": "a@example.com",
+        "password": "hunter2-pw",
+    }
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 302])
+def test_a_refused_login_is_fatal_and_a_refused_refresh_is_none(status: int) -> None:
+    with serving(script(as_json({"message": "no"}, status))) as server:
+        with pytest.raises(CredentialsError):
+            log_in(server)
+        with pytest.raises(CredentialsError):
+            log_in(server, "v2")
+        assert log_in(server, "refresh") is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(500), Reply(429), Reply(drop=True), Reply(body=b"<html>"), Reply(body=b"{}"), Reply(body=b""), as_json([1])]
+    + [Reply(body=b'{"access_token": "acc3ss-s3cr3t"', cut=20), as_json({"data": {"access_token": 5}})],
+)
+@pytest.mark.parametrize("kind", ["v3", "v2", "refresh"])
+def test_an_unreadable_login_answer_is_a_passing_fault_sent_once(reply: Reply, kind: str) -> None:
+    with serving(script(reply)) as server, pytest.raises(Transient) as caught:
+        log_in(server, kind)
+    assert len(server.seen) == 1
+    assert "s3cr3t" not in told(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["v3", "v2"])
+@pytest.mark.parametrize("status", [200, 400, 401, 500])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "password hunter2-pw is wrong",
+        "client cl13nt-s3cr3t is unknown",
+        '{"email": "a@example.com", "password": "hunter2-pw"}',
+        "username=a&password=hunter2-pw&client_secret=cl13nt-s3cr3t",
+    ],
+)
+def test_a_login_that_the_platform_echoes_is_not_repeated(kind: str, status: int, words: str) -> None:
+    for reply in (as_json({"result": "error", "message": words}, status), Reply(status, words.encode())):
+        with serving(script(reply)) as server, pytest.raises(MediapipeError) as caught:
+            log_in(server, kind)
+        assert "hunter2-pw" not in told(caught.value)
+        if kind == "v2":
+            assert "cl13nt-s3cr3t" not in told(caught.value)
+
+
+def test_a_base_that_is_no_url_is_a_wrong_setting() -> None:
+    async def main() -> None:
+        async with open_http(Timeouts(1, 1, 1, 1), connections=1) as http:
+            for base in ("nonsense", "ftp://x", "http://[", "https://\x00"):
+                session = Session(http, base, Counter(), Pacer(AdaptiveLimit(1), Pause()), QUICK)
+                with pytest.raises(Fatal):
+                    await session.get("/x", doing="x")
+
+    anyio.run(main)
+
+
+@pytest.mark.parametrize("raw", ["", "soon", "Wed, 99 Oct 2015 07:28:00 GMT", "1", " "])
+def test_a_clock_that_cannot_be_read_is_ours(raw: str) -> None:
+    assert server_time({"date": raw}) == pytest.approx(time.time(), abs=5)
+    assert server_time({}) == pytest.approx(time.time(), abs=5)
+
+
+def test_nothing_is_followed_and_nothing_is_repeated_below_the_policy() -> None:
+    async def main() -> None:
+        async with open_http(Timeouts(1, 1, 1, 1), connections=1) as http:
+            assert http.follow_redirects is False
+
+    anyio.run(main)
+    assert session_module.USER_AGENT.startswith("convirza-mediapipe/")
