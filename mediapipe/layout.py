@@ -21,7 +21,7 @@ SIDECAR_SCHEMA = 1
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.~-]")
 _LONGEST_ID = 72
-"""Two ids, a dash (or each dash of a call's id encoded) and an extension have to fit in the 255 bytes of a part."""
+"""Two ids with a dash and an extension have to fit in the 255 bytes of a part."""
 
 
 def safe_id(value: object) -> str:
@@ -37,7 +37,7 @@ def safe_id(value: object) -> str:
 
 
 def safe_call_id(value: object) -> str:
-    """Return a call's id as :func:`safe_id` does, without a dash: the first dash of a key ends the call's id."""
+    """Return a call's id as :func:`safe_id` does, without a dash: a key's first dash ends the call's id."""
     return _shortened(safe_id(value).replace("-", "%2D"))
 
 
@@ -117,4 +117,8 @@ def sidecar_agrees(raw: bytes, *, key: str, sha256: str, size: int) -> bool:
         body = json.loads(raw)
     except (ValueError, RecursionError):
         return False
-    return isinstance(body, dict) and (body.get("key"), body.get("sha256"), body.get("bytes")) == (key, sha256, size)
+    return isinstance(body, dict) and (body.get("key"), body.get("sha256"), body.get("bytes")) == (
+        key,
+        sha256,
+        size,
+    )

@@ -87,8 +87,9 @@ class RetryPolicy:
     def _wait_for(self, error: Exception) -> bool | float:
         if not isinstance(error, Transient):
             return False
+        # Below our own first wait the backoff applies, and grows: "at once" would burn every attempt.
         if error.retry_after is None or error.retry_after < self.wait_initial:
-            return True  # our own backoff is the longer wait, and it grows: "at once" would burn every attempt
+            return True
         # A far side that names a time beyond our patience is not waited for; the item fails with its words.
         return error.retry_after if error.retry_after <= self.total else False
 

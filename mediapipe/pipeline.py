@@ -22,9 +22,9 @@ import errno
 import logging
 import signal
 from collections.abc import Collection, Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -34,6 +34,7 @@ from mediapipe.errors import DiskFull, Fatal, ItemError, MediapipeError, Rejecte
 from mediapipe.items import Outcome, Verdict
 from mediapipe.ledger.interface import Claim, Held, Ledger, Receipt, Settled, State
 from mediapipe.line import STATES, Ending, Entry, Finished, Job, Line, Sink, Stage
+from mediapipe.redact import redact
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ T = TypeVar("T")
 SETTLE_BATCH = 256
 CLEANUP_S = 10.0
 HELD_POLL_S = 0.5
+
 
 async def run(line: Line[T], ledger: Ledger, sink: Sink, *, signals: bool = False) -> Ending:
     """Work the line until its source is empty; see the module's rules.
@@ -54,12 +56,15 @@ async def run(line: Line[T], ledger: Ledger, sink: Sink, *, signals: bool = Fals
 
 async def rehearse(line: Line[T], ledger: Ledger, sink: Sink) -> Ending:
     """Walk the source and say what ``run`` would do; writes nothing anywhere."""
+    counted: set[str] = set()
     try:
         async with aclosing(line.source()) as pages:
             async for page in pages:
-                states = await ledger.peek(line.scope, [entry.want.key for entry in page])
-                for entry in page:
-                    sink(_foreseen(entry, states.get(entry.want.key, State.NEW), line.takes))
+                fresh = {entry.want.key: entry for entry in page if entry.want.key not in counted}
+                counted.update(fresh)
+                states = await ledger.peek(line.scope, list(fresh))
+                for key, entry in fresh.items():
+                    sink(_foreseen(entry, states.get(key, State.NEW), line.takes))
     except Fatal as error:
         return Ending(fatal=error)
     return Ending()
@@ -73,16 +78,23 @@ def _foreseen(entry: Entry[T], state: State, takes: Collection[State]) -> Outcom
 
 def _verdict_of(state: State) -> Verdict:
     """Return how an item that is left alone counts."""
+    if state is State.INTENDED:
+        return Verdict.UNCERTAIN
     return Verdict.SKIPPED if state in {State.DONE, State.CLOSED} else Verdict(state.value)
 
 
 @dataclass(slots=True)
 class _Flight(Generic[T]):
-    """What is in hand: claimed, not settled."""
+    """What is in hand: claimed, not settled. ``ended`` is the last word on it, until that is recorded."""
 
     entry: Entry[T]
     claim: Claim
     begun: bool = False
+    ended: Finished | None = None
+
+
+_Done: TypeAlias = tuple[_Flight[T] | None, Finished]
+"""What goes to the receipts; without a flight it was settled before this run."""
 
 
 @dataclass(slots=True)
@@ -91,7 +103,9 @@ class _Run(Generic[T]):
     ledger: Ledger
     sink: Sink
     flights: dict[str, _Flight[T]] = field(default_factory=dict)
-    held: list[tuple[Entry[T], Held]] = field(default_factory=list)
+    held: dict[str, tuple[Entry[T], Held]] = field(default_factory=dict)
+    counted: set[str] = field(default_factory=set)
+    """Keys that had their outcome and would be taken again; of all others the ledger says so."""
     draining: bool = False
     feeding: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
@@ -104,7 +118,7 @@ class _Run(Generic[T]):
                 group.start_soon(self._heartbeat, name="heartbeat")
                 if signals:
                     group.start_soon(self._signals, group.cancel_scope, name="signals")
-            hard = group.cancel_scope.cancel_called and self.draining and bool(self.flights)
+            hard = self.draining and any(flight.begun for flight in self.flights.values())
         except* Fatal as errors:
             fatal = _first(errors)
             hard = True
@@ -116,30 +130,34 @@ class _Run(Generic[T]):
         return Ending(interrupted=self.draining, fatal=fatal)
 
     async def _main(self, group: TaskGroup) -> None:
-        done_in, done_out = anyio.create_memory_object_stream[tuple[_Flight[T] | None, Finished]](SETTLE_BATCH)
-        async with anyio.create_task_group() as line:
-            line.start_soon(self._settle, done_out, name="settle")
-            first_in, receive = anyio.create_memory_object_stream[Job[T]](self.line.stages[0].workers)
-            line.start_soon(self._feed, first_in, done_in.clone(), name="feed")
-            for index, stage in enumerate(self.line.stages):
-                send, next_receive = anyio.create_memory_object_stream[Job[T]](stage.workers)
-                for number in range(stage.workers):
-                    line.start_soon(
-                        self._worker, stage, receive.clone(), send.clone(), done_in.clone(),
-                        name=f"{stage.name}-{number}",
-                    )  # fmt: skip
-                receive.close()
-                send.close()
-                receive = next_receive
-                if index == len(self.line.stages) - 1:
-                    next_receive.close()
-            done_in.close()
+        stages = self.line.stages
+        done_in, done_out = anyio.create_memory_object_stream[_Done[T]](SETTLE_BATCH)
+        first_in, first_out = anyio.create_memory_object_stream[Job[T]](stages[0].workers)
+        # The receiving ends are closed last: when one task fails, the others see their cancellation, not a
+        # broken stream.
+        with ExitStack() as receivers:
+            receivers.enter_context(done_out)
+            async with anyio.create_task_group() as line:
+                line.start_soon(self._settle, done_out, name="settle")
+                line.start_soon(self._feed, first_in, done_in.clone(), name="feed")
+                receive = receivers.enter_context(first_out)
+                for stage in stages:
+                    send, following = anyio.create_memory_object_stream[Job[T]](stage.workers)
+                    for number in range(stage.workers):
+                        line.start_soon(
+                            self._worker, stage, receive.clone(), send.clone(), done_in.clone(),
+                            name=f"{stage.name}-{number}",
+                        )  # fmt: skip
+                    send.close()
+                    receive = receivers.enter_context(following)
+                receive.close()  # nothing comes out of the last stage
+                done_in.close()
         group.cancel_scope.cancel()  # heartbeat and signals have nothing left to do
 
     # ── feed ────────────────────────────────────────────────────────────────────────────────
 
     async def _feed(
-        self, send: MemoryObjectSendStream[Job[T]], done: MemoryObjectSendStream[tuple[_Flight[T] | None, Finished]]
+        self, send: MemoryObjectSendStream[Job[T]], done: MemoryObjectSendStream[_Done[T]]
     ) -> None:
         async with send, done:
             with self.feeding:
@@ -152,23 +170,25 @@ class _Run(Generic[T]):
         self,
         page: Sequence[Entry[T]],
         send: MemoryObjectSendStream[Job[T]],
-        done: MemoryObjectSendStream[tuple[_Flight[T] | None, Finished]],
+        done: MemoryObjectSendStream[_Done[T]],
         *,
         again: bool = False,
     ) -> None:
         """Claim a page and send on what was granted. ``again``: its entries are counted in already."""
-        fresh = {entry.want.key: entry for entry in page if entry.want.key not in self.flights}
+        fresh = {entry.want.key: entry for entry in page if not self._known(entry.want.key)}
         if not fresh:
             return
-        answers = await self.ledger.claim(
-            self.line.scope,
-            [entry.want for entry in fresh.values()],
-            run_id=self.line.run_id,
-            lease=self.line.lease,
-            takes=self.line.takes,
-            intend=self.line.intend,
-        )
-        # No await between the claim's answer and this: a cancelled feed must leave no claim unknown.
+        # Shielded, and no await between the answer and taking note of it: a cancelled feed must leave no
+        # claim unknown, or items that nobody began would stay intended.
+        with anyio.CancelScope(shield=True):
+            answers = await self.ledger.claim(
+                self.line.scope,
+                [entry.want for entry in fresh.values()],
+                run_id=self.line.run_id,
+                lease=self.line.lease,
+                takes=self.line.takes,
+                intend=self.line.intend,
+            )
         ready: list[Job[T]] = []
         for entry, answer in zip(fresh.values(), answers, strict=True):
             if entry.batch and not again and not isinstance(answer, Settled):
@@ -177,7 +197,7 @@ class _Run(Generic[T]):
                 self.flights[answer.key] = _Flight(entry, answer)
                 ready.append(Job(entry, answer, entry.payload))
             elif isinstance(answer, Held):
-                self.held.append((entry, answer))
+                self.held[answer.key] = (entry, answer)
         for entry, answer in zip(fresh.values(), answers, strict=True):
             if isinstance(answer, Settled):
                 if answer.run_id != self.line.run_id:  # else this run has counted it already
@@ -187,22 +207,27 @@ class _Run(Generic[T]):
         for job in ready:
             await send.send(job)
 
+    def _known(self, key: str) -> bool:
+        """Tell whether an item came before in this run: it is worked on once and counted once."""
+        return key in self.flights or key in self.held or key in self.counted
+
     async def _ask_held_again(
-        self, send: MemoryObjectSendStream[Job[T]], done: MemoryObjectSendStream[tuple[_Flight[T] | None, Finished]]
+        self, send: MemoryObjectSendStream[Job[T]], done: MemoryObjectSendStream[_Done[T]]
     ) -> None:
         """Ask again for what another run holds, for one lease: it finishes, or its lease runs out."""
         patience = anyio.current_time() + self.line.lease.total_seconds() + HELD_POLL_S
         pause = HELD_POLL_S
         while self.held and anyio.current_time() < patience:
-            await anyio.sleep(min(pause, max(answer.seconds for _, answer in self.held) + 0.1))
+            await anyio.sleep(min(pause, max(answer.seconds for _, answer in self.held.values()) + 0.1))
             pause = min(2 * pause, self.line.lease.total_seconds() / 4)
-            waiting, self.held = self.held, []
+            waiting, self.held = list(self.held.values()), {}
             for at in range(0, len(waiting), SETTLE_BATCH):
                 page = [entry for entry, _ in waiting[at : at + SETTLE_BATCH]]
                 await self._offer(page, send, done, again=True)
-        for entry, answer in self.held:
+        for entry, answer in self.held.values():
             message = f"another run is working on it ({answer.owner})"
-            await done.send((None, Finished(Outcome(entry.want.key, Verdict.PENDING, "held_elsewhere", message))))
+            outcome = Outcome(entry.want.key, Verdict.PENDING, "held_elsewhere", message)
+            await done.send((None, Finished(outcome)))
 
     # ── stages ──────────────────────────────────────────────────────────────────────────────
 
@@ -211,7 +236,7 @@ class _Run(Generic[T]):
         stage: Stage[T],
         receive: MemoryObjectReceiveStream[Job[T]],
         send: MemoryObjectSendStream[Job[T]],
-        done: MemoryObjectSendStream[tuple[_Flight[T] | None, Finished]],
+        done: MemoryObjectSendStream[_Done[T]],
     ) -> None:
         async with receive, send, done:
             async for job in receive:
@@ -221,34 +246,37 @@ class _Run(Generic[T]):
                 flight.begun = True
                 result = await _attempt(stage, job)
                 if isinstance(result, Finished):
+                    flight.ended = result
                     await done.send((flight, result))
                 else:
                     await send.send(Job(job.entry, job.claim, result))
 
     # ── settle ──────────────────────────────────────────────────────────────────────────────
 
-    async def _settle(self, done: MemoryObjectReceiveStream[tuple[_Flight[T] | None, Finished]]) -> None:
-        async with done:
-            async for first in done:
-                handful = [first]
-                while len(handful) < SETTLE_BATCH:
-                    try:
-                        handful.append(done.receive_nowait())
-                    except (anyio.WouldBlock, anyio.EndOfStream):
-                        break
-                await self._record(handful)
+    async def _settle(self, done: MemoryObjectReceiveStream[_Done[T]]) -> None:
+        async for first in done:
+            handful = [first]
+            while len(handful) < SETTLE_BATCH:
+                try:
+                    handful.append(done.receive_nowait())
+                except (anyio.WouldBlock, anyio.EndOfStream):
+                    break
+            await self._record(handful)
 
-    async def _record(self, handful: Sequence[tuple[_Flight[T] | None, Finished]]) -> None:
+    async def _record(self, handful: Sequence[_Done[T]]) -> None:
         receipts = [_receipt(flight, finished) for flight, finished in handful if flight is not None]
         if receipts:
             for lost in await self.ledger.settle(receipts, run_id=self.line.run_id):
                 log.warning("%s was taken over by another run; its own outcome stands", lost.claim.key)
+                self.counted.add(lost.claim.key)
         for flight, finished in handful:
-            self.sink(finished.outcome)
             if flight is not None:
-                self.flights.pop(flight.claim.key, None)
-                if flight.entry.batch:
-                    await flight.entry.batch.leave()
+                del self.flights[flight.claim.key]
+                if STATES[finished.outcome.verdict] in self.line.takes:
+                    self.counted.add(flight.claim.key)
+            self.sink(finished.outcome)
+            if flight is not None and flight.entry.batch:
+                await flight.entry.batch.leave()
 
     # ── around ──────────────────────────────────────────────────────────────────────────────
 
@@ -266,14 +294,17 @@ class _Run(Generic[T]):
                     log.warning("%s again: stopping at once", signal.Signals(number).name)
                     scope.cancel()
                     return
-                log.warning("%s: finishing what is under way; once more stops at once", signal.Signals(number).name)
+                name = signal.Signals(number).name
+                log.warning("%s: finishing what is under way; once more stops at once", name)
                 self.draining = True
                 self.feeding.cancel()
 
     async def _give_back(self) -> None:
-        """Return what was claimed and never begun to the state it had; end the leases of the rest."""
+        """Record what ended, return what was never begun to the state it had, end the leases of the rest."""
+        ended = [(flight, flight.ended) for flight in self.flights.values() if flight.ended is not None]
         untouched = [flight.claim for flight in self.flights.values() if not flight.begun]
         try:
+            await self._record(ended)
             if untouched:
                 receipts = [Receipt(claim, claim.before) for claim in untouched]
                 await self.ledger.settle(receipts, run_id=self.line.run_id)
@@ -296,10 +327,14 @@ async def _attempt(stage: Stage[T], job: Job[T]) -> T | Finished:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise DiskFull(f"{stage.name}: {error.strerror}") from error
         log.exception("%s: unexpected error on %s", stage.name, key)
-        return Finished(Outcome(key, Verdict.FAILED, "unexpected_error", f"{error!r}", attempts=tries))
+        return Finished(
+            Outcome(key, Verdict.FAILED, "unexpected_error", redact(f"{error!r}"), attempts=tries)
+        )
     except Exception as error:
         log.exception("%s: unexpected error on %s", stage.name, key)
-        return Finished(Outcome(key, Verdict.FAILED, "unexpected_error", f"{error!r}", attempts=tries))
+        return Finished(
+            Outcome(key, Verdict.FAILED, "unexpected_error", redact(f"{error!r}"), attempts=tries)
+        )
 
 
 def _receipt(flight: _Flight[T], finished: Finished) -> Receipt:

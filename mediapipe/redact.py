@@ -31,13 +31,19 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(authorization\s*[:=]\s*)(?!\*\*\*)(?!bearer\b)\S+(?:\s+\S+)?"), rf"\1{MASK}"),
     # key=value in queries, form bodies and our own messages; also percent-encoded, and key: value
     (re.compile(rf"(?i)(?<![A-Za-z0-9_-])({_KEY}=)(?!\*\*\*){_VALUE}"), rf"\1{MASK}"),
-    (re.compile(rf"(?i)({_KEY}%3D)(?!\*\*\*)(?:(?!%26)[^\s&\"'<>])+"), rf"\1{MASK}"),
+    (re.compile(rf"(?i)(?<![A-Za-z0-9_-])({_KEY}%3D)(?!\*\*\*)(?:(?!%26)[^\s&\"'<>])+"), rf"\1{MASK}"),
     (re.compile(rf"(?i)\b((?:password|passwd|client_secret)\s*:\s*)(?!\*\*\*){_VALUE}"), rf"\1{MASK}"),
 )
 
 
+# Most text holds none of these, and call records are full of text.
+_HINT = re.compile(r"[=:%]|bearer\s|basic\s", re.IGNORECASE)
+
+
 def redact(text: str) -> str:
     """Return ``text`` with every secret replaced by ``***``; idempotent."""
+    if not _HINT.search(text):
+        return text
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text

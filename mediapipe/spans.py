@@ -44,7 +44,9 @@ def show(moment: datetime) -> str:
     moment = moment.astimezone(UTC)
     if moment.time() == time():
         return moment.date().isoformat()
-    return moment.isoformat(timespec="seconds" if not moment.microsecond else "milliseconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec="seconds" if not moment.microsecond else "milliseconds").replace(
+        "+00:00", "Z"
+    )
 
 
 def zone(name: str) -> ZoneInfo:
@@ -52,7 +54,9 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise UsageError(f"--tz: no such time zone: {name!r}", hint="an IANA name such as America/Denver") from None
+        raise UsageError(
+            f"--tz: no such time zone: {name!r}", hint="an IANA name such as America/Denver"
+        ) from None
 
 
 def parse_instant(text: str, *, flag: str, tz: ZoneInfo, now: datetime) -> datetime:

@@ -41,7 +41,9 @@ async def done(job: Job[Any]) -> Finished:
     return Finished(Outcome(job.claim.key, Verdict.DONE, attempts=job.claim.attempts))
 
 
-def source_of(pages: Iterable[Sequence[Entry[Any]]]) -> Callable[[], AsyncGenerator[Sequence[Entry[Any]], None]]:
+def source_of(
+    pages: Iterable[Sequence[Entry[Any]]],
+) -> Callable[[], AsyncGenerator[Sequence[Entry[Any]], None]]:
     async def source() -> AsyncGenerator[Sequence[Entry[Any]], None]:
         for page in pages:
             yield page

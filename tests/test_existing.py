@@ -63,7 +63,9 @@ def test_a_folder_is_listed_once_however_many_ask() -> None:
 
 
 def test_ids_with_dots_and_common_starts_are_told_apart() -> None:
-    shelf = Shelf(FOLDER + "1-2.wav", FOLDER + "1-2.wav.mp3", FOLDER + "1-22.wav", FOLDER + "1-2.json", FOLDER + "odd")
+    shelf = Shelf(
+        FOLDER + "1-2.wav", FOLDER + "1-2.wav.mp3", FOLDER + "1-22.wav", FOLDER + "1-2.json", FOLDER + "odd"
+    )
 
     async def main() -> None:
         for template in (None, "recordings/year={year}/month={month}/day={day}/{call_id}-{recording_id}"):

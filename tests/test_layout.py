@@ -24,8 +24,33 @@ from mediapipe.stores.interface import check_key
 STARTED = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
 anything = st.text(st.characters(), max_size=400)  # surrogates too: JSON may hold lone ones
 tricky = st.sampled_from(
-    ["", ".", "..", "...", "-", "--", "%", "%25", "a/b", "a%2Fb", "a b", ".mediapipe", "~", "a-b", "a%2Db", "é"]
-    + ["\ud83d", "\\", "a\nb", "x" * 255, "x" * 256, "é" * 255, "CON", "1.json", "NUL\0"]
+    [
+        "",
+        ".",
+        "..",
+        "...",
+        "-",
+        "--",
+        "%",
+        "%25",
+        "a/b",
+        "a%2Fb",
+        "a b",
+        ".mediapipe",
+        "~",
+        "a-b",
+        "a%2Db",
+        "é",
+        "\ud83d",
+        "\\",
+        "a\nb",
+        "x" * 255,
+        "x" * 256,
+        "é" * 255,
+        "CON",
+        "1.json",
+        "NUL\0",
+    ]
 )
 ids = st.one_of(anything, tricky, st.integers(0, 10**20).map(str))
 
@@ -63,7 +88,12 @@ def test_different_recordings_have_different_keys(a: str, b: str, c: str, d: str
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [(("1-2", "3"), ("1", "2-3")), (("", "%"), ("%", "")), (("a.b", "c"), ("a%2Eb", "c")), (("é", "1"), ("%C3%A9", "1"))],
+    [
+        (("1-2", "3"), ("1", "2-3")),
+        (("", "%"), ("%", "")),
+        (("a.b", "c"), ("a%2Eb", "c")),
+        (("é", "1"), ("%C3%A9", "1")),
+    ],
 )
 def test_ids_that_look_alike_do_not_collide(one: tuple[str, str], other: tuple[str, str]) -> None:
     assert item_key(*one) != item_key(*other)
@@ -101,8 +131,14 @@ def test_a_sidecar_has_the_same_bytes_whatever_the_order_of_its_record() -> None
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(), max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(), max_size=8), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(), max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(), max_size=8), inner, max_size=3)
+    ),
     max_leaves=10,
 )
 
@@ -134,7 +170,9 @@ def test_a_damaged_sidecar_agrees_with_nothing(raw: bytes) -> None:
     assert not sidecar_agrees(raw, key="a/1-2.wav", sha256="0" * 64, size=10)
 
 
-SIGNED = "https://api.convirza.com/v3/recordings/1?secret=s3cr3t&access=acc3ss&expires=1775462400&file_name=a.mp3"
+SIGNED = (
+    "https://api.convirza.com/v3/recordings/1?secret=s3cr3t&access=acc3ss&expires=1775462400&file_name=a.mp3"
+)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,14 @@
-"""The engine against a real ledger: one outcome per item, receipts first, and nothing lost however it ends."""
+"""The engine against a real ledger: one outcome per item, receipts first, nothing lost however it ends."""
 
 from __future__ import annotations
 
 import errno
+import json
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -84,7 +89,9 @@ async def test_an_outcome_is_counted_only_when_its_receipt_is_durable(tmp_path: 
     def sink(outcome: Outcome) -> None:
         # Another connection sees only what was committed.
         with sqlite3.connect(tmp_path / "ledger.db") as connection:
-            (state,) = connection.execute("SELECT state FROM ledger_items WHERE key = ?", (outcome.key,)).fetchone()
+            (state,) = connection.execute(
+                "SELECT state FROM ledger_items WHERE key = ?", (outcome.key,)
+            ).fetchone()
         connection.close()
         seen[outcome.key] = state
 
@@ -247,6 +254,19 @@ async def test_a_fatal_error_stops_the_run_and_is_reported(tmp_path: Path) -> No
     assert {found[key] for key in numbered(40)[4:]} == {State.NEW}
 
 
+async def test_a_fatal_error_of_the_only_worker_is_reported_while_the_source_waits_for_it(
+    tmp_path: Path,
+) -> None:
+    async def work(job: Job[Any]) -> Finished:
+        await anyio.sleep(0.02)
+        raise PlatformDown("gone")
+
+    async with ledger_in(tmp_path) as ledger:
+        pages = [entries(*numbered(40)), entries("z")]
+        ending = await run(line(pages, work, workers=1), ledger, Sunk())
+    assert isinstance(ending.fatal, PlatformDown)
+
+
 async def test_credentials_win_over_other_fatal_errors(tmp_path: Path) -> None:
     together = anyio.Event()
 
@@ -360,7 +380,9 @@ async def test_an_open_intent_that_is_not_taken_counts_as_uncertain(tmp_path: Pa
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DONE, Verdict.FAILED, Verdict.PENDING, Verdict.ABSENT])
-async def test_an_item_that_comes_twice_is_worked_on_and_counted_once(tmp_path: Path, verdict: Verdict) -> None:
+async def test_an_item_that_comes_twice_is_worked_on_and_counted_once(
+    tmp_path: Path, verdict: Verdict
+) -> None:
     worked: list[str] = []
     settled = anyio.Event()
 
@@ -427,7 +449,9 @@ async def test_an_item_that_the_other_run_finished_meanwhile_is_skipped(tmp_path
         async def finish() -> None:
             await anyio.sleep(0.2)
             assert covered == []
-            assert await bob.settle([Receipt(claim, State.DONE, detail={"sha256": "ab"})], run_id="other") == []
+            assert (
+                await bob.settle([Receipt(claim, State.DONE, detail={"sha256": "ab"})], run_id="other") == []
+            )
 
         async with anyio.create_task_group() as group:
             group.start_soon(finish)
@@ -458,7 +482,7 @@ async def test_an_item_that_stays_held_is_pending_and_its_batch_stays_open(tmp_p
 
         async with anyio.create_task_group() as group:
             group.start_soon(keep)
-            await run(line(source), ledger, sunk)
+            await run(line(source, lease=timedelta(seconds=1)), ledger, sunk)
             group.cancel_scope.cancel()
         assert (await states(ledger))["a"] is State.INTENDED
         assert await bob.settle([Receipt(claim, State.DONE)], run_id="other") == []
@@ -497,7 +521,7 @@ async def test_a_held_item_that_comes_twice_is_counted_once_and_completes_its_ba
 
         async with anyio.create_task_group() as group:
             group.start_soon(keep)
-            await run(line(source), ledger, sunk)
+            await run(line(source, lease=timedelta(seconds=1)), ledger, sunk)
             group.cancel_scope.cancel()
     assert len(sunk.verdicts) == 301
     assert sunk["a"].verdict is (Verdict.PENDING if renewed else Verdict.DONE)
@@ -711,3 +735,111 @@ async def test_the_source_is_closed_however_it_ends(tmp_path: Path) -> None:
         await rehearse(line(source), ledger, Sunk())
     assert closed == [True, True, True]
     assert source_of([]) is not None
+
+
+# ── signals ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class Child:
+    """A run in a process of its own; see ``tests/draining.py``."""
+
+    def __init__(self, folder: Path, *args: str) -> None:
+        command = [sys.executable, "-m", "tests.draining", str(folder), *args]
+        root = Path(__file__).resolve().parents[1]
+        self.process = subprocess.Popen(
+            command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.said: list[dict[str, Any]] = []
+
+    def hear(self, word: str, times: int = 1) -> None:
+        """Wait until it has said something so many times."""
+        assert self.process.stdout is not None
+        while sum(word in line for line in self.said) < times:
+            heard = self.process.stdout.readline()
+            assert heard, f"it ended: {self.said}"
+            self.said.append(json.loads(heard))
+
+    def warned(self, text: str) -> None:
+        """Wait until it has logged a warning."""
+        assert self.process.stderr is not None
+        while text not in (heard := self.process.stderr.readline()):
+            assert heard, "it ended without a word"
+
+    def ended(self) -> dict[str, Any]:
+        """Wait for its end; return its last words."""
+        try:
+            out, err = self.process.communicate(timeout=30)
+        finally:
+            self.process.kill()
+        self.said += [json.loads(line) for line in out.splitlines()]
+        assert self.process.returncode == 0, err
+        return self.said[-1]
+
+    @property
+    def begun(self) -> list[str]:
+        return sorted(line["begun"] for line in self.said if "begun" in line)
+
+
+FORMER = {"key-0030": State.FAILED, "key-0031": State.PENDING, "key-0032": State.INTENDED}
+
+
+async def prepare(folder: Path) -> None:
+    """Leave some items in the states that earlier runs left them in."""
+    async with ledger_in(folder) as ledger:
+        for key, state in FORMER.items():
+            await settle(ledger, key, state)
+
+
+async def former(folder: Path) -> dict[str, State]:
+    """Return the states after the run; fails when anything is still held."""
+    async with ledger_in(folder) as ledger:
+        assert await ledger.holders(SCOPE) == frozenset()
+        found = await states(ledger)
+        answers = await take(ledger, *(key for key, state in found.items() if state is not State.DONE))
+        assert all(isinstance(answer, Claim) for answer in answers)
+        return found
+
+
+async def test_the_first_signal_finishes_what_is_in_hand_and_gives_the_rest_back(tmp_path: Path) -> None:
+    await prepare(tmp_path)
+    child = Child(tmp_path, "0.4")
+    child.hear("begun", 2)
+    child.process.send_signal(signal.SIGTERM)
+    last = child.ended()
+    found = await former(tmp_path)
+    assert last == {"interrupted": True, "fatal": "None", "outcomes": child.begun}
+    assert 2 <= len(child.begun) < 40
+    expected = dict.fromkeys(numbered(40), State.NEW) | FORMER | dict.fromkeys(child.begun, State.DONE)
+    assert found == expected
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_the_second_signal_stops_at_once_and_forgets_no_intent(
+    tmp_path: Path, second: signal.Signals
+) -> None:
+    await prepare(tmp_path)
+    child = Child(tmp_path, "60")
+    child.hear("begun", 2)
+    child.process.send_signal(signal.SIGINT)
+    child.warned("once more stops at once")
+    child.process.send_signal(second)
+    started = time.monotonic()
+    child.hear("interrupted")
+    assert time.monotonic() - started < 1.0
+    last = child.ended()
+    assert last == {"interrupted": True, "fatal": "None", "outcomes": []}
+    assert len(child.begun) == 2
+    expected = dict.fromkeys(numbered(40), State.NEW) | FORMER | dict.fromkeys(child.begun, State.INTENDED)
+    assert await former(tmp_path) == expected
+
+
+async def test_a_signal_during_a_claim_leaves_no_claim_behind(tmp_path: Path) -> None:
+    await prepare(tmp_path)
+    child = Child(tmp_path, "0.1", "slow_claim")
+    child.hear("claimed")
+    child.process.send_signal(signal.SIGTERM)
+    last = child.ended()
+    assert last["interrupted"]
+    assert child.begun == numbered(2)
+    expected = dict.fromkeys(numbered(40), State.NEW) | FORMER | dict.fromkeys(child.begun, State.DONE)
+    assert await former(tmp_path) == expected

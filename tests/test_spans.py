@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -30,7 +31,7 @@ def test_windows_cover_the_span_exactly_and_never_cross_midnight(
         return
     assert pieces[0].start == span.start
     assert pieces[-1].end == span.end
-    assert all(a.end == b.start for a, b in zip(pieces, pieces[1:], strict=False))
+    assert all(a.end == b.start for a, b in pairwise(pieces))
     for piece in pieces:
         assert timedelta() < piece.end - piece.start <= min(timedelta(seconds=longest), timedelta(days=1))
         assert (piece.end - timedelta(microseconds=1)).date() == piece.start.date()
@@ -140,7 +141,9 @@ def test_any_text_is_an_instant_in_utc_or_a_usage_error(text: str) -> None:
     assert moment.utcoffset() == timedelta()
 
 
-@given(st.integers(1, 9999), st.integers(1, 12), st.sampled_from(["UTC", "Pacific/Kiritimati", "America/Denver"]))
+@given(
+    st.integers(1, 9999), st.integers(1, 12), st.sampled_from(["UTC", "Pacific/Kiritimati", "America/Denver"])
+)
 def test_any_date_is_an_instant_or_a_usage_error(year: int, month: int, name: str) -> None:
     try:
         assert parse(f"{year:04d}-{month:02d}-01", name).tzinfo is UTC

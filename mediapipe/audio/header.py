@@ -11,9 +11,20 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import mutagen
-from mutagen.aac import AAC as AACFile
+import mutagen.aac
 
-from mediapipe.audio.magic import AAC, AMR, HEAD_BYTES, MP3, WAV, WEBM, Format, after_id3, mpeg_frame, recognise
+from mediapipe.audio.magic import (
+    AAC,
+    AMR,
+    HEAD_BYTES,
+    MP3,
+    WAV,
+    WEBM,
+    Format,
+    after_id3,
+    mpeg_frame,
+    recognise,
+)
 
 _CODECS = {
     0x0001: "pcm",
@@ -73,7 +84,7 @@ class Header:
 
 
 def read_header(file: BinaryIO, size: int) -> Header | None:
-    """Return what the header of a seekable file of ``size`` bytes claims, or None when it is no audio known."""
+    """Return what the header of a seekable file of ``size`` bytes claims; None when it is no audio known."""
     head, base = _read(file, 0, HEAD_BYTES), 0
     for _ in range(_MOST_TAGS):
         at = after_id3(head)
@@ -98,7 +109,9 @@ def _read(file: BinaryIO, at: int, length: int) -> bytes:
 
 
 def _unreadable(found: Format, *warnings: str) -> Header:
-    return Header(found, "mp3" if found is MP3 else "", readable=False, warnings=(*warnings, "header_unreadable"))
+    return Header(
+        found, "mp3" if found is MP3 else "", readable=False, warnings=(*warnings, "header_unreadable")
+    )
 
 
 @dataclass(slots=True)
@@ -213,7 +226,7 @@ def _other(file: BinaryIO, found: Format) -> Header:
     file.seek(0)
     try:
         # mutagen knows ADTS by the file's name only, and a spool has none.
-        tagged = AACFile(file) if found is AAC else mutagen.File(file)
+        tagged = mutagen.aac.AAC(file) if found is AAC else mutagen.File(file)  # type: ignore[no-untyped-call]
     except Exception:  # what it raises on damage is not documented: a header it cannot read says nothing
         tagged = None
     info = getattr(tagged, "info", None)

@@ -74,7 +74,7 @@ def _mpeg(body: bytes, *, tagged: bool) -> Format | None:
     if frame is None:
         return None
     following = body[at + frame.size : at + frame.size + 4]
-    if len(following) < 4:  # a single frame, or a very short clip: nothing left to contradict it, if it is whole
+    if len(following) < 4:  # a very short clip: one whole frame, and nothing left to contradict it
         return MP3 if at + frame.size <= len(body) else None
     return MP3 if mpeg_frame(following) is not None or following[:3] == b"TAG" else None
 

@@ -7,10 +7,13 @@ from typing import Annotated
 import typer
 
 from mediapipe import __version__
-from mediapipe.cli import archive, auth, demo, sandbox, status
+from mediapipe.cli import archive, auth, demo, output, sandbox, status
 from mediapipe.errors import EXIT_CODE_MEANINGS
 
-EXIT_CODES = "Exit codes: " + "; ".join(f"{code.value} {text}" for code, text in EXIT_CODE_MEANINGS.items()) + "."
+# The \b keeps the lines of the paragraph apart.
+EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
+    f"  {code.value:>3}  {text}" for code, text in EXIT_CODE_MEANINGS.items()
+)
 
 app = typer.Typer(
     name="mediapipe",
@@ -30,7 +33,7 @@ app.add_typer(auth.app, name="auth")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"mediapipe {__version__}")
+        output.data(f"mediapipe {__version__}")
         raise typer.Exit
 
 

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from mediapipe.report.summary import RunReport
     from mediapipe.settings import Settings
 
-app = typer.Typer(help="Recordings from the platform into a store.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Recordings from the platform into a store.", no_args_is_help=True, rich_markup_mode=None
+)
 
 Unsafe = Annotated[
     bool | None,
-    typer.Option("--allow-overwrite-unsafe", help="Use a destination that ignores conditional writes. Dangerous."),
+    typer.Option("--allow-overwrite-unsafe", help="Take a store that ignores conditional writes."),
 ]
 
 
@@ -70,8 +72,8 @@ def run(
         now, where = datetime.now(UTC), zone(settings.tz)
         ask = Ask(
             now=now,
-            start=parse_instant(start, flag="--from", tz=where, now=now) if start else None,
-            end=parse_instant(end, flag="--to", tz=where, now=now) if end else None,
+            start=parse_instant(start, flag="--from", tz=where, now=now) if start is not None else None,
+            end=parse_instant(end, flag="--to", tz=where, now=now) if end is not None else None,
             dry_run=dry_run,
             allow_overwrite_unsafe=settings.archive.allow_overwrite_unsafe,
         )
@@ -91,10 +93,10 @@ def archive_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunRep
             result = await archive(
                 services, ask, run_id=run.run_id, sink=run.sink, expect=run.progress.grow, signals=True
             )
-        findings = result.findings
+        findings, span = result.findings, result.request.span
         run.fatal = result.ending.fatal
         run.extra = {
-            "span": {"from": result.request.span.start.isoformat(), "to": result.request.span.end.isoformat()},
+            "span": {"from": span.start.isoformat(), "to": span.end.isoformat()},
             "destination": services.scope.destination,
             "dry_run": ask.dry_run,
             "windows": findings.windows,
@@ -103,7 +105,10 @@ def archive_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunRep
             "requests": result.requests,
             "call_refetches": result.refetches,
         }
-        run.notes = [f"window {w['start']} to {w['end']} is not proven: {w['reason']}" for w in findings.unsettled]
+        if ask.dry_run:
+            run.notes.append("dry run: nothing was changed; pending is what a run would work on")
+        for window in findings.unsettled:
+            run.notes.append(f"window {window['start']} to {window['end']} is not proven: {window['reason']}")
         return result.exit_code
 
     return conduct(JOB, settings, work, as_json=as_json)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mediapipe.cli import options
+from mediapipe.cli import options, output
 from mediapipe.cli.guard import guarded
 from mediapipe.errors import ExitCode
+from mediapipe.redact import redact
 
 if TYPE_CHECKING:
     from mediapipe.jobs.check_login import Reached
@@ -31,23 +32,27 @@ def check(
     profile: options.Profile = None,
     api: Api = "both",
     as_json: options.Json = False,
+    quiet: options.Quiet = None,
     log_format: options.LogFormat = None,
 ) -> None:
-    """Log in to v3 and v2, ask each for one small thing, and show who one is; secrets masked."""
+    """Log in to v3 and v2, ask each for one small thing, and show who one is; secrets masked.
+
+    Archiving needs only v3: --api v3 leaves v2 and its client id out.
+    """
     with guarded():
         import anyio
 
         from mediapipe.cli.setup import load
 
-        settings = load(profile, options.given(log_format=log_format))
+        settings = load(profile, options.given(quiet=quiet, log_format=log_format))
         reached = anyio.run(_check, settings, ("v3", "v2") if api == "both" else (api,))
         if as_json:
-            typer.echo(json.dumps({"job": "auth.check", "apis": [asdict(one) for one in reached]}))
+            output.data(json.dumps({"job": "auth.check", "apis": [_as_object(one) for one in reached]}))
         else:
-            for one in reached:
-                _show(one)
-        if not all(one.ok for one in reached):
-            raise typer.Exit(ExitCode.CREDENTIALS)
+            output.data("\n".join(_as_text(one) for one in reached))
+        codes = {one.exit_code for one in reached}
+        if codes != {ExitCode.OK}:
+            raise typer.Exit(ExitCode.CREDENTIALS if ExitCode.CREDENTIALS in codes else max(codes))
 
 
 async def _check(settings: Settings, apis: tuple[str, ...]) -> list[Reached]:
@@ -58,8 +63,13 @@ async def _check(settings: Settings, apis: tuple[str, ...]) -> list[Reached]:
         return await check_login(platform, apis)
 
 
-def _show(one: Reached) -> None:
+def _as_object(one: Reached) -> dict[str, object]:
+    return {**asdict(one), "message": redact(one.message), "exit_code": int(one.exit_code)}
+
+
+def _as_text(one: Reached) -> str:
     who = ", ".join(part for part in (one.email, one.role, one.org_unit) if part)
-    typer.echo(f"{'ok    ' if one.ok else 'FAILED'} {one.api}  {one.url}" + (f"  as {who}" if who else ""))
+    lines = [f"{'ok    ' if one.ok else 'FAILED'} {one.api}  {one.url}" + (f"  as {who}" if who else "")]
     if one.message:
-        typer.echo(f"          {one.message}")
+        lines.append(f"          {redact(one.message)}")
+    return "\n".join(map(output.one_line, lines))

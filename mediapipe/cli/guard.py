@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +11,6 @@ import typer
 
 from mediapipe.cli import output
 from mediapipe.errors import CredentialsError, ExitCode, Fatal, MediapipeError, Transient
-from mediapipe.redact import redact
 
 STOPPED = "interrupted; state is safe, run again to resume"
 
@@ -70,16 +68,11 @@ def _leaf(error: BaseException) -> BaseException:
 
 def _tell(error: BaseException, code: ExitCode) -> None:
     if code is ExitCode.INTERRUPTED:
-        output.problem(STOPPED)
+        output.problem(STOPPED, word="")
     elif isinstance(error, MediapipeError):
         output.problem(str(error))
     else:
-        trace = "".join(traceback.format_exception(error))
-        if output.log_is_json():
-            output.log.error("the traceback of what follows", extra={"exception": trace})
-        else:
-            typer.echo(redact(trace), err=True)
-        output.problem("this is a bug in mediapipe; the lines above say where")
+        output.problem("this is a bug in mediapipe; its traceback says where", bug=error)
 
 
 @contextmanager

@@ -6,34 +6,48 @@ then. So every flag here has None for its default, and its help names the settin
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mediapipe.errors import UsageError
+
 Profile = Annotated[
     str | None,
-    typer.Option("--profile", metavar="NAME|FILE", help="Settings profile: a shipped or own name, or a TOML file."),
+    typer.Option("--profile", metavar="NAME|FILE", help="Settings: a shipped or own name, or a TOML file."),
 ]
 LedgerDsn = Annotated[
     str | None,
-    typer.Option("--ledger", metavar="DSN", help="Ledger: a SQLite path, or postgresql://… when machines share it."),
+    typer.Option(
+        "--ledger",
+        metavar="DSN",
+        help="Ledger: a SQLite path, or postgresql://… when machines share it. "
+        "Others see a command line: a DSN with a password belongs in MEDIAPIPE_LEDGER.",
+    ),
 ]
-Workers = Annotated[int | None, typer.Option("--workers", metavar="N", help="Items worked on at a time, at most.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", help="Items in hand at a time, at most.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of a table.")]
 Quiet = Annotated[bool | None, typer.Option("--quiet", help="No progress bars; warnings and errors only.")]
-LogFormat = Annotated[str | None, typer.Option("--log-format", metavar="text|json", help="Form of the log on stderr.")]
+LogFormat = Annotated[
+    str | None, typer.Option("--log-format", metavar="text|json", help="Form of the log on stderr.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
-Engine = Annotated[str, typer.Option("--engine", metavar="local", help="Where the work runs.")]
+Engine = Annotated[
+    str, typer.Option("--engine", metavar="local", help="Where the work runs; only local yet.")
+]
 Dest = Annotated[
     str | None,
     typer.Option("--dest", metavar="URL", help="Destination: s3://bucket/prefix, file:///folder or a path."),
 ]
 From = Annotated[
     str | None,
-    typer.Option("--from", metavar="WHEN", help="Start of the span: 2026-02-01, an ISO 8601 instant, -1d, yesterday."),
+    typer.Option("--from", metavar="WHEN", help="Start of the span: 2026-02-01, an ISO 8601 instant, -1d."),
 ]
 To = Annotated[
-    str | None, typer.Option("--to", metavar="WHEN", help="End of the span, exclusive; as --from. Default: now.")
+    str | None, typer.Option("--to", metavar="WHEN", help="Its end, exclusive; as --from. Default: now.")
 ]
 Tz = Annotated[str | None, typer.Option("--tz", metavar="ZONE", help="Zone of dates without an offset.")]
 
@@ -41,3 +55,11 @@ Tz = Annotated[str | None, typer.Option("--tz", metavar="ZONE", help="Zone of da
 def given(**flags: object) -> dict[str, object]:
     """Return the flags the user gave, by dotted setting: ``given(archive__dest=dest)``."""
     return {name.replace("__", "."): value for name, value in flags.items() if value is not None}
+
+
+def usable_folder(folder: Path, *, flag: str) -> None:
+    """Make the folder that a flag names where it is missing; raises ``UsageError`` when it cannot be used."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{flag}: {folder} cannot be used as a folder: {error.strerror or error}") from None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import sys
+import traceback
 
 import typer
 
@@ -16,10 +16,10 @@ from mediapipe.report.logs import JsonFormatter
 log = logging.getLogger("mediapipe")
 
 
-def data(text: str) -> None:
+def data(text: str, *, kept: object = "") -> None:
     """Print a result on stdout. A reader who has left changes nothing: the exit code still tells the ending.
 
-    Raises ``Fatal`` when stdout cannot take it, such as a file on a full disk.
+    Raises ``Fatal`` when stdout cannot take it (a full disk); ``kept`` is where the result also stands.
     """
     try:
         typer.echo(text)
@@ -27,17 +27,22 @@ def data(text: str) -> None:
         # Else the interpreter complains about the same pipe once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        hint = "the run's folder holds outcomes.jsonl and report.html" if error.errno == errno.ENOSPC else ""
-        raise Fatal(f"stdout cannot be written: {error.strerror or error}", code="stdout", hint=hint) from None
+        problem = f"stdout cannot be written: {error.strerror or error}"
+        raise Fatal(problem, code="stdout", hint=f"see {kept}" if kept else "") from None
 
 
-def problem(text: str) -> None:
-    """Say on stderr, redacted and on one line, why a command ends; as a log line where the log is JSON."""
+def problem(text: str, *, word: str = "error: ", bug: BaseException | None = None) -> None:
+    """Say on stderr, redacted and on one line, why a command ends; as a log line where the log is JSON.
+
+    ``bug`` is an error whose traceback goes before it.
+    """
     line = one_line(redact(text))
     if log_is_json():
-        log.error("%s", line)
-    else:
-        typer.echo(f"error: {line}", err=True)
+        log.error("%s", line, exc_info=bug)
+        return
+    if bug is not None:
+        typer.echo(redact("".join(traceback.format_exception(bug))), err=True)
+    typer.echo(f"{word}{line}", err=True)
 
 
 def log_is_json() -> bool:

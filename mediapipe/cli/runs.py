@@ -85,7 +85,7 @@ def conduct(job: str, settings: Settings, work: Work, *, as_json: bool) -> RunRe
         code=code,
     )
     write_page(report)
-    output.data(json.dumps(report.as_json()) if as_json else report.as_table())
+    output.data(json.dumps(report.as_json()) if as_json else report.as_table(), kept=folder.report)
     if stopped is not None:
         raise stopped
     if run.fatal is not None:

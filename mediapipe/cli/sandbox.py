@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mediapipe.cli import options, output
 from mediapipe.cli.guard import guarded
 from mediapipe.errors import UsageError
 
 if TYPE_CHECKING:
+    from mediapipe.sandbox.scenario import FaultRule
     from mediapipe.sandbox.server import RunningSandbox
 
-app = typer.Typer(help="The embedded Convirza-compatible server.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="The embedded Convirza-compatible server.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.callback()
@@ -24,9 +29,11 @@ def _sandbox() -> None:
 @app.command("serve")
 def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.")] = 8765,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+    ] = 8765,
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Folder that keeps its state; else in memory.")
+        Path | None, typer.Option("--data", metavar="DIR", help="Folder of its state; else in memory.")
     ] = None,
     scenario: Annotated[
         Path | None, typer.Option("--scenario", metavar="FILE", help="TOML file that switches faults on.")
@@ -37,12 +44,13 @@ def serve(
     """Serve the sandbox until interrupted, and print the environment a client needs."""
     with guarded():
         from mediapipe.sandbox.config import SandboxConfig
-        from mediapipe.sandbox.scenario import load_scenario
         from mediapipe.sandbox.server import serve as serve_sandbox
 
-        sizes = {name: value for name, value in (("count", calls), ("seed", seed)) if value is not None}
+        if data is not None:
+            options.usable_folder(data, flag="--data")
+        faults = _faults(scenario) if scenario else ()
+        sizes = options.given(count=calls, seed=seed)
         try:
-            faults = load_scenario(scenario) if scenario else ()
             config = SandboxConfig(data=data, faults=faults, **sizes)  # type: ignore[arg-type]
             serve_sandbox(config, host, port, ready=_ready)
         except ValueError as error:
@@ -51,8 +59,25 @@ def serve(
             raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
 
 
+def _faults(scenario: Path) -> tuple[FaultRule, ...]:
+    """Return a scenario's faults; whatever is wrong with it is one line that names the file."""
+    from mediapipe.sandbox.faults import FaultBoard
+    from mediapipe.sandbox.scenario import load_scenario
+
+    try:
+        faults = load_scenario(scenario)
+        FaultBoard(faults)  # knows which faults there are
+    except OSError as error:
+        raise UsageError(f"scenario {scenario}: cannot be read: {error.strerror or error}") from None
+    except (TypeError, AttributeError):
+        raise UsageError(f"scenario {scenario}: must hold [[fault]] tables, and perhaps a seed") from None
+    except ValueError as error:
+        raise UsageError(f"scenario {scenario}: {str(error).removeprefix(f'{scenario}: ')}") from None
+    return faults
+
+
 def _ready(sandbox: RunningSandbox) -> None:
-    typer.echo(f"# sandbox at {sandbox.url}; in another shell:")
+    output.data(f"# sandbox at {sandbox.url}; in another shell:")
     for name, value in sandbox.environment().items():
-        typer.echo(f"export {name}={value}")
-    typer.echo("# mediapipe archive run --from -4w --dest ./archive")
+        output.data(f"export {name}={shlex.quote(value)}")
+    output.data("# mediapipe archive run --from -4w --dest ./archive")

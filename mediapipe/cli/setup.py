@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 
 from mediapipe.errors import UsageError
@@ -14,6 +15,12 @@ log = logging.getLogger(__name__)
 
 def load(profile: str | None, flags: Mapping[str, object]) -> Settings:
     """Return the settings in force and configure the log by them; warns of unknown environment names."""
+    form = flags.get("log_format") or os.environ.get("MEDIAPIPE_LOG_FORMAT")
+    # What is wrong with the settings is said in this form already: a log collector reads it too.
+    configure("json" if form == "json" else "text")
+    if profile == "":
+        # As from --profile "$UNSET": running with other settings than meant would be worse.
+        raise UsageError("--profile is empty", hint="name a profile, or leave the flag out")
     loaded = load_settings(profile, flags)
     settings = loaded.settings
     configure(settings.log_format, settings.log_level, quiet=settings.quiet)

@@ -6,10 +6,9 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from mediapipe.cli import options
+from mediapipe.cli import options, output
 from mediapipe.cli.guard import guarded
+from mediapipe.redact import redact
 
 if TYPE_CHECKING:
     from mediapipe.jobs.ledger_status import ScopeStatus
@@ -27,6 +26,7 @@ def status(
     profile: options.Profile = None,
     ledger: options.LedgerDsn = None,
     as_json: options.Json = False,
+    quiet: options.Quiet = None,
     log_format: options.LogFormat = None,
 ) -> None:
     """Show what the ledger holds: runs, counts, uncertain and pending items, watermarks."""
@@ -35,9 +35,10 @@ def status(
 
         from mediapipe.cli.setup import load
 
-        settings = load(profile, options.given(ledger=ledger, log_format=log_format))
+        settings = load(profile, options.given(ledger=ledger, quiet=quiet, log_format=log_format))
         held = anyio.run(_read, settings)
-        typer.echo(json.dumps(_as_json(held)) if as_json else _as_text(held))
+        where = redact(settings.ledger_dsn)
+        output.data(json.dumps(_as_json(held, where)) if as_json else _as_text(held, where))
 
 
 async def _read(settings: Settings) -> _Held:
@@ -49,9 +50,10 @@ async def _read(settings: Settings) -> _Held:
         return _Held(*await ledger_status(ledger))
 
 
-def _as_json(held: _Held) -> dict[str, Any]:
+def _as_json(held: _Held, where: str) -> dict[str, Any]:
     return {
         "job": "status",
+        "ledger": where,
         "scopes": [
             {
                 "job": one.scope.job,
@@ -80,12 +82,12 @@ def _as_json(held: _Held) -> dict[str, Any]:
     }
 
 
-def _as_text(held: _Held) -> str:
+def _as_text(held: _Held, where: str) -> str:
     from mediapipe.spans import show
 
     if not held.scopes:
-        return "The ledger is empty: no run has been made with it."
-    lines: list[str] = []
+        return f"The ledger {where} is empty: no run has been made with it."
+    lines = [f"ledger  {where}", ""]
     for one in held.scopes:
         lines.append(f"{one.scope.job}  {one.scope.account}  →  {one.scope.destination}")
         counts = ", ".join(f"{number:,} {state.value}" for state, number in one.counts.items() if number)

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 from mediapipe.errors import Failed
 
-
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 """A plain host and port. User names, percent signs, backslashes and letters that a resolver would spell
 otherwise are never needed, and are where two readers of one URL come to disagree."""
@@ -41,7 +40,9 @@ class HostPolicy:
     def of(cls, globs: Iterable[str], bases: Iterable[str]) -> HostPolicy:
         """Build from settings: host globs, and the API base URLs."""
         origins = (_origin(base) for base in bases)
-        return cls(tuple(glob.strip().lower().rstrip(".") for glob in globs if glob.strip()), frozenset(origins))
+        return cls(
+            tuple(glob.strip().lower().rstrip(".") for glob in globs if glob.strip()), frozenset(origins)
+        )
 
     def check(self, url: str) -> None:
         """Raise :class:`ForbiddenHost` unless ``url`` may be fetched. The message holds the host only."""
@@ -57,7 +58,9 @@ class HostPolicy:
         if (scheme, host, port) in self.origins:
             return
         if scheme != "https":
-            raise ForbiddenHost(f"a recording's URL is not https but {scheme or 'relative'} (host {host or 'none'})")
+            raise ForbiddenHost(
+                f"a recording's URL is not https but {scheme or 'relative'} (host {host or 'none'})"
+            )
         if not _is_address(host) and any(fnmatchcase(host, glob) for glob in self.globs):
             return
         raise ForbiddenHost(f"a recording's URL names the host {host!r}, which is not allowed")

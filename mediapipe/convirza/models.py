@@ -11,11 +11,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
 
-from mediapipe.errors import Transient
+from mediapipe.errors import Failed, Transient
 from mediapipe.redact import without_grants
 
 MILLISECONDS_ABOVE = 1e11
@@ -103,7 +103,9 @@ class _Fields(BaseModel):
     recording_details: Annotated[
         RecordingDetails | None, BeforeValidator(lambda v: v if isinstance(v, Mapping) and v else None)
     ] = None
-    call_detail: Annotated[_Detail | None, BeforeValidator(lambda v: v if isinstance(v, Mapping) else None)] = None
+    call_detail: Annotated[
+        _Detail | None, BeforeValidator(lambda v: v if isinstance(v, Mapping) else None)
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: its id, when it started (UTC), its recording if it has one, and its record without grants.
+    """One call: its id, when it started (UTC), its recording if it has one, and its record.
 
     ``claimed_duration_s`` is what ``recording_details.duration`` says, in seconds.
     """
@@ -137,20 +139,27 @@ class Call:
     started: datetime | None
     recording_id: str | None
     claimed_duration_s: float | None
-    record: Mapping[str, Any] = field(repr=False)
+    raw: Mapping[str, Any] = field(repr=False)
     grant: Grant | None = field(repr=False, default=None)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The API record without its grants, fit to be kept. Made when asked for: few listed calls need it."""
+        try:
+            return without_grants(self.raw)
+        except RecursionError:
+            raise Failed("the call's record is nested beyond all reason", code="unreadable_record") from None
 
 
 def read_call(raw: object, *, server_time: float) -> Call:
     """Return a call from its API record; raises ``Transient`` when it is no call record at all."""
     try:
         fields = _Fields.model_validate(raw)
-        record = without_grants(raw) if isinstance(raw, Mapping) else {}
-    except RecursionError:
-        raise Transient("the platform sent a call nested beyond all reason", code="unreadable_answer") from None
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "record"
-        raise Transient(f"the platform sent a call that cannot be read ({where})", code="unreadable_answer") from None
+        raise Transient(
+            f"the platform sent a call that cannot be read ({where})", code="unreadable_answer"
+        ) from None
     details = fields.recording_details
     url = details.url.get_secret_value().strip() if details and details.url else ""
     grant = Grant(url, details.expires_at if details else None, server_time) if url else None
@@ -160,7 +169,7 @@ def read_call(raw: object, *, server_time: float) -> Call:
         started=started,
         recording_id=((details.recording_id if details else None) or NO_RECORDING_ID) if grant else None,
         claimed_duration_s=clock_duration(details.duration) if details else None,
-        record=record,
+        raw=cast(Mapping[str, Any], raw),  # pydantic has read fields from it
         grant=grant,
     )
 

@@ -59,7 +59,9 @@ async def open_http(
     """
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     async with httpx.AsyncClient(
-        timeout=httpx.Timeout(timeouts.read, connect=timeouts.connect, write=timeouts.write, pool=timeouts.pool),
+        timeout=httpx.Timeout(
+            timeouts.read, connect=timeouts.connect, write=timeouts.write, pool=timeouts.pool
+        ),
         limits=limits,
         follow_redirects=False,
         headers={"User-Agent": USER_AGENT},
@@ -107,7 +109,7 @@ def server_time(headers: Mapping[str, str]) -> float:
 def _bearer(token: str) -> dict[str, str]:
     """Return the header that carries a token; one that none can carry is refused without showing it."""
     if not _HEADER_VALUE.fullmatch(token):
-        raise CredentialsError("the token holds what no header can carry (a line break, a space, a letter with an accent)")
+        raise CredentialsError("the token holds what no header can carry: a space, a line break, an accent")
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -202,11 +204,18 @@ _SECRETS = {"password", "client_secret", "refresh_token"}
 
 
 async def _token_call(
-    http: httpx.AsyncClient, url: str, *, json: Mapping[str, str] | None, form: Mapping[str, str] | None, doing: str
+    http: httpx.AsyncClient,
+    url: str,
+    *,
+    json: Mapping[str, str] | None,
+    form: Mapping[str, str] | None,
+    doing: str,
 ) -> Tokens:
     with translated(doing):
         response = await http.post(url, json=json, data=form)
-    words = _without(response.content, *(value for name, value in (json or form or {}).items() if name in _SECRETS))
+    words = _without(
+        response.content, *(value for name, value in (json or form or {}).items() if name in _SECRETS)
+    )
     error = failure(response.status_code, response.headers, words, doing=doing)
     if isinstance(error, Transient):
         raise error
@@ -276,4 +285,3 @@ class V2Login:
     async def refresh(self, refresh_token: str) -> Tokens | None:
         """Return None: v2 has no refresh endpoint."""
         return None
-

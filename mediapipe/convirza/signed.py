@@ -115,7 +115,7 @@ class Downloader:
             host = urlsplit(url).hostname or ""
             with translated(f"download from {host}"):
                 async with self._open(url, headers) as response:
-                    if response.status_code == 416:  # nothing lies behind what we have: it was no part of this body
+                    if response.status_code == 416:  # nothing lies behind what we have: no part of this body
                         progress.restart(spool)
                     await _refusals(response, host)
                     self._begin(response, spool, progress, host)
@@ -140,7 +140,9 @@ class Downloader:
                         return
                 url = _joined(url, target)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):  # the far side's fault, and this item's alone
-            raise Failed("a recording's URL, or where it redirects to, cannot be read", code="bad_url") from None
+            raise Failed(
+                "a recording's URL, or where it redirects to, cannot be read", code="bad_url"
+            ) from None
         raise Failed("a recording's URL redirects too often", code="redirect_loop")
 
     def _begin(self, response: httpx.Response, spool: BinaryIO, progress: _Progress, host: str) -> None:
@@ -150,7 +152,9 @@ class Downloader:
             same = match and int(match[1]) == progress.size and response.headers.get("etag") == progress.etag
             if not same or not match or match[3] not in {"*", str(progress.total)}:
                 progress.restart(spool)
-                raise Transient(f"download from {host}: the resumed part does not fit", code="resume_mismatch")
+                raise Transient(
+                    f"download from {host}: the resumed part does not fit", code="resume_mismatch"
+                )
             progress.resumed += 1
             return
         progress.restart(spool)
@@ -162,16 +166,17 @@ class Downloader:
         progress.total = int(length) if length.isdecimal() and not encoded else None
         if progress.total is not None and progress.total > self._max_bytes:
             raise Failed(
-                f"the recording is {progress.total:,} bytes, above the limit of {self._max_bytes:,}", code="too_large"
+                f"the recording is {progress.total:,} bytes, above the limit of {self._max_bytes:,}",
+                code="too_large",
             )
 
-    async def _pour(
-        self, response: httpx.Response, spool: BinaryIO, progress: _Progress, host: str
-    ) -> None:
+    async def _pour(self, response: httpx.Response, spool: BinaryIO, progress: _Progress, host: str) -> None:
         async for chunk in response.aiter_bytes():
             progress.size += len(chunk)
             if progress.size > self._max_bytes:
-                raise Failed(f"the recording is above the limit of {self._max_bytes:,} bytes", code="too_large")
+                raise Failed(
+                    f"the recording is above the limit of {self._max_bytes:,} bytes", code="too_large"
+                )
             progress.hasher.update(chunk)
             spool.write(chunk)
 

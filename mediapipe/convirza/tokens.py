@@ -98,7 +98,7 @@ class TokenCache:
     async def locked(self) -> AsyncIterator[None]:
         """Hold the lock across processes; polls, so that a cancelled waiter leaves at once."""
         with anyio.move_on_after(LOCK_PATIENCE_S) as patience:
-            while True:
+            while True:  # noqa: ASYNC110  # the other holder is another process
                 try:
                     if not self._lock.is_locked:  # one of our own tasks would get it a second time
                         self._lock.acquire(timeout=0)

@@ -1,4 +1,4 @@
-"""The v3 API: reading calls. Source: seeds 000–002 and section 6 of the API notes."""
+"""The v3 API: reading calls. Source: seeds 000 to 002 and section 6 of the API notes."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def _total(value: object) -> int | None:
     """Return a count that came as a number or as digits; anything else says nothing."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = str(value)
-    return int(text) if isinstance(value, int | str) and text.isascii() and text.isdigit() and len(text) < 20 else None
+    text = str(value) if isinstance(value, int | str) else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def _data(body: Any, doing: str) -> Mapping[str, Any]:

@@ -63,8 +63,11 @@ class _Walk:
 
 @dataclass(frozen=True, slots=True)
 class Walker:
-    """``margin`` widens what is asked of the platform on both sides: its ends may be exclusive, and it may
-    compare another time stamp than ``call_started``."""
+    """How a window is walked.
+
+    ``margin`` widens what is asked of the platform on both sides: its ends may be exclusive, and it may
+    compare another time stamp than ``call_started``.
+    """
 
     list_page: ListPage
     max_calls: int
@@ -72,8 +75,10 @@ class Walker:
     margin: timedelta = timedelta(minutes=5)
 
     async def walk(self, span: Span) -> AsyncGenerator[tuple[Call, ...] | TooMany | Walked, None]:
-        """Yield pages of calls not yet yielded (or yielded without the recording they now have), then how
-        it ended. Calls of the margins are among them: the caller sorts them out.
+        """Yield pages of calls, then how it ended.
+
+        A call comes once, and again when it has a recording that it had not. Calls of the margins are
+        among them: the caller sorts them out.
 
         Raises what ``list_page`` raises.
         """
@@ -147,7 +152,7 @@ def _unsettled(this: _Walk, before: _Walk | None, seen: set[str]) -> str:
         return "the total moved during the walk"
     if total is None:
         if this.repeats:
-            return "calls came twice in one walk, and no total is given: the order moves, or the offset is ignored"
+            return "calls came twice and no total is given: the order moves, or the offset is ignored"
         same = before is not None and before.ids == this.ids and not before.repeats
         return "" if same else "two walks in a row did not find the same calls, and no total is given"
     if total == len(this.ids) and (this.pages <= 2 or (before is not None and before.ids == this.ids)):

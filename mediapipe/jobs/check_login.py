@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from mediapipe.convirza.models import User
 from mediapipe.convirza.session import TokenSource
-from mediapipe.errors import MediapipeError
+from mediapipe.errors import ExitCode, Fatal, MediapipeError
 from mediapipe.services import Platform
 
 ROLES = {1: "Admin", 2: "Standard", 3: "ReadOnly"}
@@ -16,7 +16,10 @@ ROLES = {1: "Admin", 2: "Standard", 3: "ReadOnly"}
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """One generation's answer; ``message`` says why when it could not be reached."""
+    """One generation's answer; ``message`` and the stable ``code`` say why when it could not be reached.
+
+    ``exit_code`` is what the answer leads to: credentials, or a platform that could not be reached.
+    """
 
     api: str
     url: str
@@ -25,6 +28,8 @@ class Reached:
     email: str = ""
     role: str = ""
     org_unit: str = ""
+    code: str = ""
+    exit_code: ExitCode = ExitCode.OK
 
 
 async def check_login(platform: Platform, apis: Iterable[str]) -> list[Reached]:
@@ -52,6 +57,9 @@ async def _reached(api: str, url: str, probe: Callable[[], Awaitable[TokenSource
     try:
         user = (await probe()).user or User()
     except MediapipeError as error:
-        return Reached(api, url, ok=False, message=str(error))
+        ending = error.exit_code if isinstance(error, Fatal) else ExitCode.UNPROVEN
+        return Reached(api, url, ok=False, message=str(error), code=error.code, exit_code=ending)
     role = ROLES.get(user.role_id or 0, "")
-    return Reached(api, url, True, "", user.email or "", role, f"org unit {user.org_unit_id}" if user.org_unit_id else "")
+    return Reached(
+        api, url, True, "", user.email or "", role, f"org unit {user.org_unit_id}" if user.org_unit_id else ""
+    )

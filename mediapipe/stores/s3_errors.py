@@ -113,8 +113,8 @@ def from_answer(response: Mapping[str, Any], what: str) -> MediapipeError:
         return UnsafeDestination(f"{text}: the store lacks conditional writes or another feature asked for")
     if code in PASSING or status >= 500:
         return Transient(text, retry_after=retry_after(meta.get("HTTPHeaders", {})))
-    if code in DAMAGED:
-        return Failed(text, code="checksum")
+    if code in DAMAGED:  # on the way: bytes that were wrong before they left were refused here
+        return Transient(text, code="checksum", retry_after=retry_after(meta.get("HTTPHeaders", {})))
     if code == "NoSuchBucket":
         return UsageError(text, hint="create the bucket first; its name or the endpoint may be wrong")
     if code == "InvalidObjectState":  # a 403, but not for want of permission

@@ -34,7 +34,13 @@ def chunk(name: bytes, body: bytes, length: int | None = None, order: str = "<")
 
 
 def fmt(
-    tag: int = 1, channels: int = 1, rate: int = RATE, bits: int = 16, *, byte_rate: int | None = None, order: str = "<"
+    tag: int = 1,
+    channels: int = 1,
+    rate: int = RATE,
+    bits: int = 16,
+    *,
+    byte_rate: int | None = None,
+    order: str = "<",
 ) -> bytes:
     align = channels * bits // 8
     speed = rate * align if byte_rate is None else byte_rate
@@ -53,7 +59,20 @@ AUDIO = tone(2.0, RATE)  # 32,000 bytes, 2 s
 
 def decoded_seconds(raw: bytes, suffix: str) -> float:
     """What a full decode finds: the judge."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", "-", "-f", "s16le", "-ac", "1", "-ar", "8000", "-"]
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-i",
+        "-",
+        "-f",
+        "s16le",
+        "-ac",
+        "1",
+        "-ar",
+        "8000",
+        "-",
+    ]
     done = subprocess.run(command, input=raw, capture_output=True, check=False)
     return len(done.stdout) / 16_000
 
@@ -71,7 +90,9 @@ def test_an_honest_wav_is_read_whole() -> None:
     }
 
 
-@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0x7FFFF000, 0xFFFFFFFF - 36, 0x7FFFFFFF - 36])
+@pytest.mark.parametrize(
+    "size", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0x7FFFF000, 0xFFFFFFFF - 36, 0x7FFFFFFF - 36]
+)
 def test_a_size_nobody_knew_is_taken_from_the_bytes(size: int) -> None:
     """A pipe's placeholder: ffmpeg, sox, arecord and mpg123 each write another."""
     found = header(riff(chunk(b"fmt ", fmt()), chunk(b"data", AUDIO, size), size=0xFFFFFFFF))
@@ -101,14 +122,22 @@ def test_the_codec_of_an_extensible_wav_is_in_its_sub_format(order: str) -> None
     guid = struct.pack(order + "IHH", 7, 0, 16) + bytes.fromhex("800000aa00389b71")
     extended = fmt(0xFFFE, bits=8, order=order) + struct.pack(order + "HHI", 22, 8, 4) + guid
     magic = b"RIFF" if order == "<" else b"RIFX"
-    raw = riff(chunk(b"fmt ", extended, order=order), chunk(b"data", AUDIO, order=order), magic=magic, order=order)
+    raw = riff(
+        chunk(b"fmt ", extended, order=order), chunk(b"data", AUDIO, order=order), magic=magic, order=order
+    )
     assert header(raw).codec == "mulaw"
     assert header(raw).duration_s == 4.0
 
 
 @pytest.mark.parametrize(
     ("tag", "bits", "codec", "seconds"),
-    [(6, 8, "alaw", 4.0), (7, 8, "mulaw", 4.0), (1, 24, "pcm", 4 / 3), (3, 32, "float", 1.0), (1, 8, "pcm", 4.0)],
+    [
+        (6, 8, "alaw", 4.0),
+        (7, 8, "mulaw", 4.0),
+        (1, 24, "pcm", 4 / 3),
+        (3, 32, "float", 1.0),
+        (1, 8, "pcm", 4.0),
+    ],
 )
 def test_every_linear_codec_has_its_length(tag: int, bits: int, codec: str, seconds: float) -> None:
     found = header(riff(chunk(b"fmt ", fmt(tag, bits=bits)), chunk(b"data", AUDIO)))
@@ -144,7 +173,11 @@ def test_rifx_is_read_in_its_byte_order() -> None:
 def test_rf64_takes_its_length_from_ds64(magic: bytes) -> None:
     ds64 = chunk(b"ds64", struct.pack("<QQQI", 99, len(AUDIO), len(AUDIO) // 2, 0))
     raw = riff(
-        ds64, chunk(b"fmt ", fmt()), chunk(b"data", AUDIO, 0xFFFFFFFF), chunk(b"LIST", bytes(3200)), magic=magic
+        ds64,
+        chunk(b"fmt ", fmt()),
+        chunk(b"data", AUDIO, 0xFFFFFFFF),
+        chunk(b"LIST", bytes(3200)),
+        magic=magic,
     )
     found = header(raw)
     assert found.duration_s == 2.0
@@ -191,10 +224,21 @@ def test_chunks_behind_the_audio_do_not_count() -> None:
 
 @pytest.mark.parametrize(
     ("rate", "channels"),
-    [(0, 1), (100_000_000, 1), (0xFFFFFFFF, 1), (RATE, 0), (RATE, 65_535), (999, 1), (384_001, 1), (RATE, 65)],
+    [
+        (0, 1),
+        (100_000_000, 1),
+        (0xFFFFFFFF, 1),
+        (RATE, 0),
+        (RATE, 65_535),
+        (999, 1),
+        (384_001, 1),
+        (RATE, 65),
+    ],
 )
 def test_absurd_figures_are_not_figures(rate: int, channels: int) -> None:
-    found = header(riff(chunk(b"fmt ", fmt(channels=channels, rate=rate, byte_rate=16_000)), chunk(b"data", AUDIO)))
+    found = header(
+        riff(chunk(b"fmt ", fmt(channels=channels, rate=rate, byte_rate=16_000)), chunk(b"data", AUDIO))
+    )
     assert not found.readable
     assert (found.sample_rate, found.channels, found.duration_s) == (None, None, None)
     assert "header_absurd" in found.warnings
@@ -315,9 +359,26 @@ def test_what_is_no_audio_has_no_header(raw: bytes) -> None:
     assert read(raw) is None
 
 
-MAGICS = [b"RIFF\0\0\0\0WAVEfmt ", b"RF64\xff\xff\xff\xffWAVEds64", b"RIFX\0\0\0\0WAVE", b"OggS\0\x02", b"fLaC\0\0\0\x22"]
-MAGICS += [b"\0\0\0\x20ftypM4A ", b"\0\0\0\x08ftypisom\0\0\0\x08moov", b"\x1aE\xdf\xa3", b"#!AMR\n", b"FORM\0\0\0\0AIFFCOMM"]
-MAGICS += [b"ID3\x04\0\0\0\0\0\x05", b"\xff\xfb\x90\x00", b"\xff\xf1\x50\x80", b"OggS" + bytes(22) + b"\x01\x1eOpusHead"]
+MAGICS = [
+    b"RIFF\0\0\0\0WAVEfmt ",
+    b"RF64\xff\xff\xff\xffWAVEds64",
+    b"RIFX\0\0\0\0WAVE",
+    b"OggS\0\x02",
+    b"fLaC\0\0\0\x22",
+]
+MAGICS += [
+    b"\0\0\0\x20ftypM4A ",
+    b"\0\0\0\x08ftypisom\0\0\0\x08moov",
+    b"\x1aE\xdf\xa3",
+    b"#!AMR\n",
+    b"FORM\0\0\0\0AIFFCOMM",
+]
+MAGICS += [
+    b"ID3\x04\0\0\0\0\0\x05",
+    b"\xff\xfb\x90\x00",
+    b"\xff\xf1\x50\x80",
+    b"OggS" + bytes(22) + b"\x01\x1eOpusHead",
+]
 
 
 @given(st.sampled_from(MAGICS), st.binary(max_size=400), st.integers(0, 3))

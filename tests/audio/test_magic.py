@@ -76,7 +76,17 @@ def encoded(suffix: str, *arguments: str, seconds: float = 2.0, rate: int = 8000
 
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / f"out.{suffix}"
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "wav", "-i", "-", *arguments, str(target)]
+        command = [
+            imageio_ffmpeg.get_ffmpeg_exe(),
+            "-v",
+            "error",
+            "-f",
+            "wav",
+            "-i",
+            "-",
+            *arguments,
+            str(target),
+        ]
         done = subprocess.run(command, input=wav(seconds, rate), capture_output=True, check=False)
         return target.read_bytes() if done.returncode == 0 else None
 

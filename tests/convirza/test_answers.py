@@ -25,7 +25,9 @@ E2 = {
             "name": "caller_id",
             "message": "Request parameter (caller_id) failed validation",
             "path": [],
-            "errors": [{"code": "INVALID_TYPE", "message": "Expected type integer but found type string", "path": []}],
+            "errors": [
+                {"code": "INVALID_TYPE", "message": "Expected type integer but found type string", "path": []}
+            ],
         },
         {"name": "group_id", "message": "Value is required but was not provided"},
     ],
@@ -45,7 +47,11 @@ E5 = {"code": 404, "message": "Call not found", "request_id": "req-5", "timestam
         (404, body(E5), ["Call not found", "req-5"]),
         (413, b"<html><h1>413 Too\n Large</h1></html>", ["HTTP 413", "Too Large"]),
         (502, b"", ["HTTP 502", "empty body"]),
-        (400, body({"message": ["caller_id must be a number", "group_id is missing", 5]}), ["must be", "is missing"]),
+        (
+            400,
+            body({"message": ["caller_id must be a number", "group_id is missing", 5]}),
+            ["must be", "is missing"],
+        ),
         (400, body({"error": "Bad Request"}), ["Bad Request"]),
         (400, body({"error_message": "Duplicate external ID."}), ["Duplicate external ID."]),
         (400, body({"error": "invalid_grant", "error_description": "no"}), ["invalid_grant"]),
@@ -62,7 +68,11 @@ def test_every_error_shape_is_put_into_words(status: int, raw: bytes, words: lis
 
 
 def test_the_message_is_bounded_and_keeps_its_status() -> None:
-    long = {"message": "x" * 5000, "request_id": "r" * 5000, "errors": [{"name": "n" * 50, "message": "m"}] * 500}
+    long = {
+        "message": "x" * 5000,
+        "request_id": "r" * 5000,
+        "errors": [{"name": "n" * 50, "message": "m"}] * 500,
+    }
     text = str(read_problem(418, body(long)))
     assert len(text) < 2000
     assert "HTTP 418" in text

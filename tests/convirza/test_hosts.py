@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 
 from mediapipe.convirza.hosts import ForbiddenHost, HostPolicy
 
-BASES = ("https://platform-api.convirza.com/v3", "http://127.0.0.1:8080/v3", "https://apicfa.example.org:8443")
+BASES = (
+    "https://platform-api.convirza.com/v3",
+    "http://127.0.0.1:8080/v3",
+    "https://apicfa.example.org:8443",
+)
 POLICY = HostPolicy.of([" *.Convirza.com. ", "", "recordings.example.net"], BASES)
 
 
@@ -91,8 +95,23 @@ def test_forbidden(url: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "2130706433", "127.1", "0x7f000001", "0x7f.0.0.1", "0X7F.1", "0177.0.0.1", "[::1]", "[::ffff:7f00:1]"]
-    + ["127.0.0.1.", "1.1.1.1", "169.254.169.254", "[fe80::1%25eth0]", "0", "0x0"],
+    [
+        "127.0.0.1",
+        "2130706433",
+        "127.1",
+        "0x7f000001",
+        "0x7f.0.0.1",
+        "0X7F.1",
+        "0177.0.0.1",
+        "[::1]",
+        "[::ffff:7f00:1]",
+        "127.0.0.1.",
+        "1.1.1.1",
+        "169.254.169.254",
+        "[fe80::1%25eth0]",
+        "0",
+        "0x0",
+    ],
 )
 def test_an_address_is_never_matched_by_a_glob(host: str) -> None:
     with pytest.raises(ForbiddenHost):
@@ -133,6 +152,8 @@ labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 def test_only_names_below_the_glob_pass(parts: list[str]) -> None:
     host = ".".join(parts)
     POLICY.check(f"https://{host}.convirza.com/a")
-    if host not in {"platform-api.convirza.com", "recordings.example.net"} and not host.endswith(".convirza.com"):
+    if host not in {"platform-api.convirza.com", "recordings.example.net"} and not host.endswith(
+        ".convirza.com"
+    ):
         with pytest.raises(ForbiddenHost):
             POLICY.check(f"https://{host}/a")

@@ -108,7 +108,9 @@ def test_a_broken_answer_is_asked_for_again_from_the_start(broken: Reply) -> Non
     assert "range" not in server.seen[1].headers
 
 
-@pytest.mark.parametrize("broken", [Reply(body=BODY, cut=100), Reply(503), Reply(drop=True), Reply(416), Reply(body=b"")])
+@pytest.mark.parametrize(
+    "broken", [Reply(body=BODY, cut=100), Reply(503), Reply(drop=True), Reply(416), Reply(body=b"")]
+)
 def test_what_stays_broken_is_a_passing_fault_after_bounded_tries(broken: Reply) -> None:
     _, server = refused(Transient, broken)
     assert len(server.seen) == QUICK.attempts
@@ -186,12 +188,27 @@ OTHER = b"x" * len(BODY)
         lambda request: part(OTHER, request, headers={"Content-Range": "bytes 5000-10239/99999"}),
         lambda request: part(OTHER, request, headers={"Content-Range": ""}),
         lambda request: part(OTHER, request, headers={"Content-Range": "items 1"}),
-        lambda request: part(OTHER + b"and more", request, headers={"Content-Range": "bytes 5000-10239/10240"}),
+        lambda request: part(
+            OTHER + b"and more", request, headers={"Content-Range": "bytes 5000-10239/10240"}
+        ),
         lambda request: part(BODY, request, body=BODY[5000:7000]),
         lambda request: Reply(416, headers={"Content-Range": "bytes */10240"}),
         lambda request: Reply(412),
     ],
-    ids=["200", "200-etag", "etag", "no-etag", "offset", "total", "no-range", "bad-range", "long", "short", "416", "412"],
+    ids=[
+        "200",
+        "200-etag",
+        "etag",
+        "no-etag",
+        "offset",
+        "total",
+        "no-range",
+        "bad-range",
+        "long",
+        "short",
+        "416",
+        "412",
+    ],
 )
 def test_a_resume_that_does_not_fit_starts_over(then: Callable[[Request], Reply]) -> None:
     with serving(resuming(HALF, then)) as server:
@@ -246,7 +263,9 @@ def test_a_relative_redirect_is_followed() -> None:
 
 def test_a_redirect_to_a_foreign_host_is_never_followed() -> None:
     with serving(script(Reply(body=BODY))) as foreign:
-        error, server = refused(ForbiddenHost, Reply(302, headers={"Location": f"{foreign.url}/x?secret=s3cr3t"}))
+        error, server = refused(
+            ForbiddenHost, Reply(302, headers={"Location": f"{foreign.url}/x?secret=s3cr3t"})
+        )
     assert foreign.seen == []
     assert len(server.seen) == 1
     assert error.code == "forbidden_host"
@@ -269,15 +288,28 @@ def test_a_redirect_to_a_foreign_host_is_never_followed() -> None:
     ],
 )
 def test_a_redirect_to_nonsense_fails_the_item_only(location: str) -> None:
-    with serving(script(Reply(302, headers={"Location": location}))) as server, pytest.raises((Failed, Transient)):
+    with (
+        serving(script(Reply(302, headers={"Location": location}))) as server,
+        pytest.raises((Failed, Transient)),
+    ):
         fetch(server)
 
 
 @pytest.mark.parametrize(
     "url",
-    ["", "nonsense", "https://[", "https://a.example.com:x/", "https://a.example.com/\x00", "https://a.example.com/é\x1f"]
-    + ["https://\u2100.example.com/", "https://" + "a" * 70 + ".example.com/", "https://a..example.com/"]
-    + ["https://a.example.com/" + "x" * 70_000, "https://-.example.com:99999/"],
+    [
+        "",
+        "nonsense",
+        "https://[",
+        "https://a.example.com:x/",
+        "https://a.example.com/\x00",
+        "https://a.example.com/é\x1f",
+        "https://\u2100.example.com/",
+        "https://" + "a" * 70 + ".example.com/",
+        "https://a..example.com/",
+        "https://a.example.com/" + "x" * 70_000,
+        "https://-.example.com:99999/",
+    ],
 )
 def test_a_url_that_is_nonsense_fails_the_item_only(url: str) -> None:
     with serving(script(Reply(body=BODY))) as server, pytest.raises((Failed, Transient)):
@@ -309,7 +341,9 @@ def test_a_redirect_without_a_target_is_a_failure() -> None:
         (416, Transient, "http_416", 4),
     ],
 )
-def test_a_status_says_what_to_do_next(status: int, kind: type[MediapipeError], code: str, tries: int) -> None:
+def test_a_status_says_what_to_do_next(
+    status: int, kind: type[MediapipeError], code: str, tries: int
+) -> None:
     body = b"" if status in {204, 304} else b'{"message":"URL secret=s3cr3t access=acc3ss"}'
     error, server = refused(kind, Reply(status, body))
     assert type(error) is kind
@@ -319,7 +353,13 @@ def test_a_status_says_what_to_do_next(status: int, kind: type[MediapipeError], 
 
 @pytest.mark.parametrize("status", [410, 403, 404])
 @pytest.mark.parametrize(
-    "wire", [{"cut": 3}, {"cut": 3, "reset": True}, {"framing": "chunked", "cut": 3}, {"headers": {"Content-Encoding": "gzip"}}]
+    "wire",
+    [
+        {"cut": 3},
+        {"cut": 3, "reset": True},
+        {"framing": "chunked", "cut": 3},
+        {"headers": {"Content-Encoding": "gzip"}},
+    ],
 )
 def test_a_refusal_stands_even_when_its_words_are_cut_off(status: int, wire: dict[str, Any]) -> None:
     error, server = refused(Failed, Reply(status, b"the URL has expired", **wire))
@@ -335,7 +375,11 @@ def test_the_words_of_a_refusal_are_read_only_in_part() -> None:
 
 def test_a_throttled_download_holds_everybody_back() -> None:
     pause = Pause()
-    replies = (Reply(429, headers={"Retry-After": "0.05"}), Reply(429, headers={"Retry-After": "0.05"}), Reply(body=BODY))
+    replies = (
+        Reply(429, headers={"Retry-After": "0.05"}),
+        Reply(429, headers={"Retry-After": "0.05"}),
+        Reply(body=BODY),
+    )
     with serving(script(*replies)) as server:
         assert fetch(server, pause=pause)[1] == BODY
     assert pause.count == 2

@@ -67,8 +67,12 @@ class Issuer:
         return tokens
 
 
-def manager(folder: Path, issuer: Issuer, *, per_minute: int = 100, retry: RetryPolicy = QUICK) -> TokenManager:
-    return TokenManager(issuer, TokenCache(folder, "v3", "https://x", "a@example.com"), retry, logins_per_minute=per_minute)
+def manager(
+    folder: Path, issuer: Issuer, *, per_minute: int = 100, retry: RetryPolicy = QUICK
+) -> TokenManager:
+    return TokenManager(
+        issuer, TokenCache(folder, "v3", "https://x", "a@example.com"), retry, logins_per_minute=per_minute
+    )
 
 
 def test_one_login_serves_everybody_who_asks_at_once(tmp_path: Path) -> None:
@@ -198,11 +202,15 @@ def test_processes_that_share_a_folder_never_break_the_chain(tmp_path: Path) -> 
                 return as_json({"code": 401, "message": "spent"}, 401)
             state["number"] += 1
             state["live"] = f"r{state['number']}"
-            return as_json({"access_token": f"a{state['number']}", "refresh_token": state["live"], "expires_in": 3600})
+            return as_json(
+                {"access_token": f"a{state['number']}", "refresh_token": state["live"], "expires_in": 3600}
+            )
 
     with serving(handle) as server:
         running = [
-            subprocess.Popen([sys.executable, "-c", PROCESS, server.url, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+            subprocess.Popen(
+                [sys.executable, "-c", PROCESS, server.url, str(tmp_path)], stdout=subprocess.PIPE, text=True
+            )
             for _ in range(2)
         ]
         outputs = [process.communicate(timeout=60)[0].split() for process in running]
@@ -343,9 +351,22 @@ def test_a_cache_gives_back_what_was_put_in(tmp_path: Path) -> None:
 
 
 DAMAGED = [b"", b"{", b"[]", b"null", b"5", b'"x"', b"\xff\xfe", b"[" * 100_000, b"{}", b'{"access": null}']
-DAMAGED += [b'{"access": ""}', b'{"access": 5}', b'{"access": "a", "user": 5}', b'{"access": "a", "extra": 1}']
-DAMAGED += [b'{"access": "a", "expires_at": "soon"}', b'{"access": "a", "refresh": 5}', b'{"access": "a", "user": []}']
-DAMAGED += [b'{"access": "a", "expires_at": [1]}', b'{"access": "a", "refresh_expires_at": {}}', b'{"access": ["a"]}']
+DAMAGED += [
+    b'{"access": ""}',
+    b'{"access": 5}',
+    b'{"access": "a", "user": 5}',
+    b'{"access": "a", "extra": 1}',
+]
+DAMAGED += [
+    b'{"access": "a", "expires_at": "soon"}',
+    b'{"access": "a", "refresh": 5}',
+    b'{"access": "a", "user": []}',
+]
+DAMAGED += [
+    b'{"access": "a", "expires_at": [1]}',
+    b'{"access": "a", "refresh_expires_at": {}}',
+    b'{"access": ["a"]}',
+]
 
 
 @pytest.mark.parametrize("raw", DAMAGED)
@@ -398,7 +419,9 @@ def test_every_try_counts_against_the_limit(tmp_path: Path, monkeypatch: pytest.
     assert time.monotonic() - began >= 0.55
 
 
-def test_a_lock_held_elsewhere_for_too_long_is_a_passing_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_held_elsewhere_for_too_long_is_a_passing_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("mediapipe.convirza.tokens.LOCK_PATIENCE_S", 0.15)
 
     async def main() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -31,7 +32,9 @@ def ask(answer: httpx.Response, question: Callable[[V3], Any]) -> tuple[Any, htt
         return answer
 
     async def main() -> Any:
-        async with open_http(Timeouts(), connections=1, transport=lambda: httpx.MockTransport(handle)) as http:
+        async with open_http(
+            Timeouts(), connections=1, transport=lambda: httpx.MockTransport(handle)
+        ) as http:
             pacer = Pacer(AdaptiveLimit(1), Pause())
             session = Session(http, "https://api.test/v3", ReadyToken("t", "V"), pacer, ONCE)
             return await question(V3(session))
@@ -55,7 +58,9 @@ def found(body: Any, status: int = 200, call_id: str = "5") -> Call | None:
 def test_a_list_is_asked_for_with_everything_it_needs() -> None:
     local = START.astimezone(timezone(timedelta(hours=-7)))
     body = {"code": 200, "data": {"total": 1, "calls": [{"call_id": 7}]}}
-    page, request = ask(httpx.Response(200, json=body), lambda v3: v3.list_calls(local, END, limit=200, offset=400))
+    page, request = ask(
+        httpx.Response(200, json=body), lambda v3: v3.list_calls(local, END, limit=200, offset=400)
+    )
     assert request.url.path == "/v3/conversations/calls"
     assert dict(request.url.params) == {
         "start": "2026-03-01T00:00:00.000Z",
@@ -71,8 +76,21 @@ def test_a_list_is_asked_for_with_everything_it_needs() -> None:
 
 @pytest.mark.parametrize(
     ("total", "read"),
-    [(5, 5), ("5", 5), (0, 0), (5.0, 5), (None, None), (-1, None), (True, None), ("²", None), ("many", None)]
-    + [([], None), (1.5, None), (1e400, None), ("", None)],
+    [
+        (5, 5),
+        ("5", 5),
+        (0, 0),
+        (5.0, 5),
+        (None, None),
+        (-1, None),
+        (True, None),
+        ("²", None),
+        ("many", None),
+        ([], None),
+        (1.5, None),
+        (1e400, None),
+        ("", None),
+    ],
 )
 def test_a_total_is_a_whole_number_or_nothing(total: Any, read: int | None) -> None:
     content = httpx.Response(200, json={"data": {"calls": [], "total": total if total != 1e400 else None}})
@@ -90,8 +108,21 @@ def test_the_platforms_clock_goes_with_every_grant() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [[], "x", 5, {}, {"data": None}, {"data": []}, {"data": {}}, {"data": {"calls": {}}}, {"data": {"calls": "x"}}]
-    + [{"data": {"calls": None}}, {"data": {"calls": [5]}}, {"data": {"calls": [{}]}}, {"data": {"total": 3, "calls": None}}],
+    [
+        [],
+        "x",
+        5,
+        {},
+        {"data": None},
+        {"data": []},
+        {"data": {}},
+        {"data": {"calls": {}}},
+        {"data": {"calls": "x"}},
+        {"data": {"calls": None}},
+        {"data": {"calls": [5]}},
+        {"data": {"calls": [{}]}},
+        {"data": {"total": 3, "calls": None}},
+    ],
 )
 def test_a_list_that_cannot_be_read_is_a_passing_fault(body: Any) -> None:
     with pytest.raises(Transient) as caught:
@@ -119,7 +150,9 @@ def test_one_call_is_found_in_either_wrapping(wrap: Callable[[Any], Any]) -> Non
 def test_a_call_is_asked_for_by_its_id_whatever_is_in_it() -> None:
     for call_id in ("5", "a/b", "a?b=c", "a b", "é", "..", "\ud83d", "a#b", "%2e"):
         body = {"data": {"result": {"call_id": call_id}}}
-        call, request = ask(httpx.Response(200, json=body), lambda v3, i=call_id: v3.get_call(i))
+        call, request = ask(
+            httpx.Response(200, content=json.dumps(body)), lambda v3, i=call_id: v3.get_call(i)
+        )
         assert call.call_id == call_id
         path = request.url.raw_path.decode().partition("?")[0]
         assert path.startswith("/v3/conversations/calls/")
@@ -148,26 +181,41 @@ def test_another_call_than_the_one_asked_for_is_not_taken_for_it(body: Any) -> N
         found(body)
 
 
-@pytest.mark.parametrize("body", [{}, [], {"data": None}, {"data": {"result": []}}, {"data": {"result": {}}}, {"data": {}}])
+@pytest.mark.parametrize(
+    "body", [{}, [], {"data": None}, {"data": {"result": []}}, {"data": {"result": {}}}, {"data": {}}]
+)
 def test_a_call_that_cannot_be_read_is_a_passing_fault(body: Any) -> None:
     with pytest.raises(Transient):
         found(body)
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=10),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=10),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-KEYS = st.sampled_from(["call_id", "calls", "total", "result", "data", "recording_details", "url", "code", "message"])
+KEYS = st.sampled_from(
+    ["call_id", "calls", "total", "result", "data", "recording_details", "url", "code", "message"]
+)
 bodies: st.SearchStrategy[Any] = st.recursive(
-    json_values, lambda inner: st.dictionaries(KEYS, inner, max_size=4) | st.lists(inner, max_size=2), max_leaves=8
+    json_values,
+    lambda inner: st.dictionaries(KEYS, inner, max_size=4) | st.lists(inner, max_size=2),
+    max_leaves=8,
 )
 
 
 @given(bodies, bodies)
 def test_any_answer_is_a_page_a_call_or_one_of_our_errors(body: Any, inner: Any) -> None:
-    for answer in (body, {"data": inner}, {"data": {"calls": [inner], "total": body}}, {"data": {"result": inner}}):
+    for answer in (
+        body,
+        {"data": inner},
+        {"data": {"calls": [inner], "total": body}},
+        {"data": {"result": inner}},
+    ):
         for question in (
             lambda v3: v3.list_calls(START, END, limit=1, offset=0),
             lambda v3: v3.get_call("5"),
@@ -179,4 +227,7 @@ def test_any_answer_is_a_page_a_call_or_one_of_our_errors(body: Any, inner: Any)
 
 
 def test_a_time_is_written_in_milliseconds_and_utc() -> None:
-    assert api_time(datetime(2026, 3, 1, 1, 2, 3, 456_789, timezone(timedelta(hours=1)))) == "2026-03-01T00:02:03.456Z"
+    assert (
+        api_time(datetime(2026, 3, 1, 1, 2, 3, 456_789, timezone(timedelta(hours=1))))
+        == "2026-03-01T00:02:03.456Z"
+    )

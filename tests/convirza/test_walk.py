@@ -258,7 +258,8 @@ def test_a_deleted_call_does_not_stand_for_one_that_was_never_seen() -> None:
 
 
 changes = st.dictionaries(
-    st.integers(1, 14), st.lists(st.tuples(st.sampled_from(["in", "in", "out"]), st.integers(0, 9)), max_size=2)
+    st.integers(1, 14),
+    st.lists(st.tuples(st.sampled_from(["in", "in", "out"]), st.integers(0, 9)), max_size=2),
 )
 
 
@@ -271,7 +272,12 @@ changes = st.dictionaries(
     may_vanish=st.booleans(),
 )
 def test_settled_is_only_said_when_every_call_of_the_last_walk_was_given(
-    size: int, start: int, schedule: dict[int, list[tuple[str, int]]], shuffle: int | None, totals: str, may_vanish: bool
+    size: int,
+    start: int,
+    schedule: dict[int, list[tuple[str, int]]],
+    shuffle: int | None,
+    totals: str,
+    may_vanish: bool,
 ) -> None:
     """Calls come at any place and (in another life) vanish; the order is fixed or never holds still."""
     fresh = count(100)
@@ -288,7 +294,8 @@ def test_settled_is_only_said_when_every_call_of_the_last_walk_was_given(
 
     # One kind of change between two requests: a call that vanishes just as another comes leaves no trace.
     plan = {
-        number: [change(kind, at) for kind, at in steps if kind == steps[0][0]] for number, steps in schedule.items()
+        number: [change(kind, at) for kind, at in steps if kind == steps[0][0]]
+        for number, steps in schedule.items()
     }
     tell: Callable[[MovingList, list[str]], int | None] = lambda m, page: len(m.ids)  # noqa: E731
     if totals == "none":

@@ -137,8 +137,8 @@ def _answers() -> list[Any]:
         "SignatureDoesNotMatch": (403, CredentialsError, "credentials"),
         "NoSuchBucket": (404, UsageError, "usage"),
         "InvalidArgument": (400, UsageError, "usage"),
-        "BadDigest": (400, Failed, "checksum"),
-        "XAmzContentSHA256Mismatch": (400, Failed, "checksum"),
+        "BadDigest": (400, Transient, "checksum"),
+        "XAmzContentSHA256Mismatch": (400, Transient, "checksum"),
         "EntityTooLarge": (400, Failed, "store"),
         "NotImplemented": (501, UnsafeDestination, "unsafe_destination"),
     }
@@ -202,7 +202,7 @@ async def test_bytes_that_arrive_damaged_are_never_passed_as_whole(s3: RunningS3
 async def test_bytes_damaged_on_the_way_create_nothing(s3: RunningS3, threshold: int) -> None:
     async with opened(s3, multipart_threshold=threshold) as store:
         s3.front.faults.append(Fault("corrupt"))
-        with pytest.raises(Failed) as caught:
+        with pytest.raises(Transient) as caught:
             await put(store)
         assert caught.value.code == "checksum"
         assert await store.head("a/b.wav") is None

@@ -1,0 +1,61 @@
+"""Growth: ten times the calls, the same memory; the second run fetches nothing. Full size under ``-m soak``."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediapipe.sandbox import running
+from tests.archive_runs import check_folder, expected, sample
+from tests.crash.test_archive_kill import SPAN, environment
+
+MEMORY_RATIO = 1.2
+
+
+def measured(env: dict[str, str], dest: Path) -> tuple[dict[str, Any], int]:
+    """Run the command; return its JSON and its peak memory in KiB, as the kernel counted it."""
+    command = [sys.executable, "-m", "mediapipe", "archive", "run", *SPAN, "--dest", str(dest), "--json", "--quiet"]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    with process.stdout as out:
+        body = out.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, body
+    return json.loads(body), usage.ru_maxrss
+
+
+def archived(count: int, folder: Path) -> int:
+    """Archive ``count`` calls and again; return the first run's peak memory in KiB."""
+    with running(sample(count, seconds_min=1.0, seconds_max=3.0, wav_only=True)) as sandbox:
+        env, dest = environment(sandbox, folder), folder / "archive"
+        first, memory = measured(env, dest)
+        assert first["counts"]["done"] == len(expected(sandbox))
+        fetched = sandbox.state.stats.recording_fetches.total()
+        again, _ = measured(env, dest)
+        assert sandbox.state.stats.recording_fetches.total() == fetched, "the second run fetched something"
+        assert again["counts"]["skipped"] == first["counts"]["done"]
+        check_folder(sandbox, dest)
+    return memory
+
+
+def grows(small: int, large: int, folder: Path) -> None:
+    few, many = archived(small, folder / "few"), archived(large, folder / "many")
+    print(f"{small} calls: {few} KiB; {large} calls: {many} KiB; ratio {many / few:.2f}")
+    assert many <= MEMORY_RATIO * few
+
+
+def test_ten_times_the_calls_take_the_same_memory(tmp_path: Path) -> None:
+    grows(50, 500, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_five_thousand_calls_take_the_memory_of_five_hundred(tmp_path: Path) -> None:
+    grows(500, 5_000, tmp_path)
