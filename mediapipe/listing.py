@@ -128,9 +128,9 @@ class Listing:
         self._request, self._rules, self._run_id = request, rules, run_id
         self._lost_in_a_row = 0
         self.findings = Findings()
-        # Neighbouring windows are asked for with a margin, so a call may be listed by both.
-        self._handed: dict[str, str | None] = {}
-        self._handed_before: dict[str, str | None] = {}
+        # Neighbouring windows are asked for with a margin, so a call may be listed by several: for each
+        # window whose margin still reaches into the next one, its end and what was handed over.
+        self._handed: list[tuple[datetime, dict[str, str | None]]] = []
 
     async def pages(self) -> AsyncGenerator[Sequence[Entry[Recording]], None]:
         """Yield entries, page by page; raises ``PlatformDown`` when window after window cannot be listed."""
@@ -152,18 +152,22 @@ class Listing:
         """Hand over one window's calls: those with a recording at once, the others when it has settled."""
         rules = self._rules
         walker = Walker(
-            lambda span, offset: self._api.list_calls(span.start, span.end, limit=rules.page_size, offset=offset),
+            lambda asked, offset: self._api.list_calls(
+                asked.start, asked.end, limit=rules.page_size, offset=offset
+            ),
             rules.window_max_calls,
             rules.walk_attempts,
         )
         batch = Batch(lambda: self._covered(window))
         without: dict[str, Call] = {}
-        self._handed_before, self._handed = self._handed, {}
+        self._handed = [last for last in self._handed if last[0] + 2 * walker.margin >= window.start]
+        self._handed.append((window.end, {}))
         ending: Walked | None = None
         try:
             async with aclosing(walker.walk(window)) as events:
                 async for event in events:
                     if isinstance(event, TooMany):
+                        self._handed.pop()
                         yield event
                         return
                     if isinstance(event, Walked):
@@ -176,7 +180,7 @@ class Listing:
                     ]
                     if entries:
                         yield entries
-        except Transient as error:
+        except (Transient, ItemError) as error:
             self._lost(window, error)
         else:
             self._lost_in_a_row = 0
@@ -191,17 +195,21 @@ class Listing:
         await batch.seal()
 
     def _mine(self, call: Call, window: Span, margin: timedelta) -> bool:
-        """Tell whether a listed call belongs to this window and was not handed over by its neighbour.
+        """Tell whether a listed call was asked for and not handed over before.
 
-        A call from the margin belongs to the next window, or lies outside what was asked for. One whose
-        start lies elsewhere altogether was listed by another time stamp: it is taken, not missed.
+        A call from the margin is taken by the window that lists it first: by which of its times the
+        platform lists a call is not documented, so the window it started in may never show it. One
+        whose start lies elsewhere altogether is taken as well, not missed. Only what the margin shows
+        beyond the ends of the whole span is left alone.
         """
-        in_margin = call.started is not None and call.started not in window and (
-            window.start - margin <= call.started < window.end + margin
+        beyond = (
+            call.started is not None
+            and call.started not in self._request.span
+            and window.start - margin <= call.started < window.end + margin
         )
-        handed = self._handed if call.call_id in self._handed else self._handed_before
-        known = call.call_id in handed and handed[call.call_id] == call.recording_id
-        return not in_margin and not known
+        return not beyond and not any(
+            call.call_id in handed and handed[call.call_id] == call.recording_id for _, handed in self._handed
+        )
 
     def _sort(self, call: Call, without: dict[str, Call]) -> bool:
         """Keep calls without a recording back; tell whether the call can be handed over now."""
@@ -211,23 +219,28 @@ class Listing:
         without.pop(call.call_id, None)
         return True
 
-    def _entry(self, call: Call, batch: Batch | None, *, key: str = "", why_none: str = "") -> Entry[Recording]:
-        self._handed[call.call_id] = call.recording_id
+    def _entry(
+        self, call: Call, batch: Batch | None, *, key: str = "", why_none: str = ""
+    ) -> Entry[Recording]:
+        if self._handed:
+            self._handed[-1][1][call.call_id] = call.recording_id
         self._grants.offer(call)
         started = call.started or UNDATED
         want = Want(key or item_key(call.call_id, call.recording_id), call.call_id, started)
         closes = (safe_call_id(call.call_id),) if call.recording_id is not None else ()
         return Entry(want, Recording(call.call_id, call.recording_id, started, why_none), batch, closes)
 
-    def _lost(self, window: Span, error: Transient) -> None:
+    def _lost(self, window: Span, error: Transient | ItemError) -> None:
         self._unsettled(window, f"could not be listed: {error}")
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= WINDOWS_LOST_IN_A_ROW:
-            raise PlatformDown(f"{self._lost_in_a_row} windows in a row could not be listed: {error}") from error
+            message = f"{self._lost_in_a_row} windows in a row could not be listed: {error}"
+            raise PlatformDown(message) from error
 
     def _unsettled(self, window: Span, reason: str) -> None:
         log.error("window %s: %s", window, reason)
-        self.findings.unsettled.append({"start": show(window.start), "end": show(window.end), "reason": reason})
+        lost = {"start": show(window.start), "end": show(window.end), "reason": reason}
+        self.findings.unsettled.append(lost)
 
     async def _covered(self, window: Span) -> None:
         if self._rehearsal:

@@ -13,6 +13,7 @@ stamina does the retrying: it bounds count and time, adds jitter and can be swit
 from __future__ import annotations
 
 import email.utils
+import logging
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -23,8 +24,11 @@ from typing import TypeVar
 
 import anyio
 import stamina
+import stamina.instrumentation
 
 from mediapipe.errors import Throttled, Transient
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -58,6 +62,14 @@ def http_date(raw: str) -> float | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError, IndexError):
         return None
+
+
+def _say(details: stamina.instrumentation.RetryDetails) -> None:
+    log.info("try %d failed, again in %.1f s: %s", details.retry_num, details.wait_for, details.caused_by)
+
+
+# In place of stamina's own line, which speaks of callables and their arguments.
+stamina.instrumentation.set_on_retry_hooks([_say])
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from mediapipe.errors import Failed, Transient
 from mediapipe.layout import SIDECAR_SUFFIX, Layout, item_key, sidecar, sidecar_agrees
 from mediapipe.pacing import ByteBudget, RetryPolicy
 from mediapipe.redact import quote_body
-from mediapipe.stores.interface import Conflict, Created, Same, Store
+from mediapipe.stores.interface import Conflict, Created, ObjectInfo, Same, Store
 
 T = TypeVar("T")
 
@@ -58,8 +58,10 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The recording and its sidecar stand in the store. ``how`` is ``fetched``, ``adopted`` (only the
-    sidecar had been missing) or ``present`` (both were there)."""
+    """The recording and its sidecar stand in the store.
+
+    ``how`` is ``fetched``, ``adopted`` (only the sidecar had been missing) or ``present`` (both were there).
+    """
 
     key: str
     sha256: str
@@ -79,7 +81,7 @@ class NeedsGrant:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a transfer works with. ``keep_unreadable`` keeps recordings whose header no decoder would accept."""
+    """What a transfer works with. ``keep_unreadable`` keeps recordings whose header cannot be read."""
 
     downloader: Downloader
     store: Store
@@ -127,11 +129,11 @@ def inspect(spool: BinaryIO, arrived: Download, task: Transfer, *, keep_unreadab
         page = error_page(head)
         what = f"an error page ({page})" if page else "no audio format known here"
         start = quote_body(head, 80) if page else head[:16].hex(" ")
-        raise Transient(
-            f"the body is {what}: {start}", code="error_page" if page else "not_audio"
-        )
+        raise Transient(f"the body is {what}: {start}", code="error_page" if page else "not_audio")
     if not arrived.proven and _cut_short(header, task.claimed_duration_s):
-        raise Transient("the body ends before the recording does, and its length was not announced", code="short_body")
+        raise Transient(
+            "the body ends before the recording does, and its length was not announced", code="short_body"
+        )
     if not header.readable and not keep_unreadable:
         raise Failed(
             f"the {header.format.extension} header cannot be read",
@@ -171,26 +173,57 @@ async def _keep(task: Transfer, tools: Tools, spool: BinaryIO, arrived: Download
 
 async def _adopt(task: Transfer, tools: Tools) -> Kept | None:
     """Take over a recording that an earlier run left, provided that it is provably ours and whole."""
+    found: list[ObjectInfo] = []
     for key in task.present:
         if key.endswith(SIDECAR_SUFFIX):
             continue
         info = await _patiently(tools, lambda key=key: tools.store.head(key))  # type: ignore[misc]
-        if info is None or info.sha256 is None or info.metadata.get("item", task.key) != task.key:
+        if info and info.sha256 is not None and info.metadata.get("item", task.key) == task.key:
+            found.append(info)
+    for info in found:
+        name = _sidecar_name(info.key)
+        if name in task.present and await _agrees(tools, name, info.key, str(info.sha256), info.size):
+            return Kept(info.key, str(info.sha256), info.size, "present")
+    for info in found:
+        header = await _read_back(tools, info)
+        if header is None or not info.key.endswith("." + header.format.extension):
             continue
-        head = await _patiently(tools, lambda key=key: tools.store.read(key, 0, HEAD_BYTES))  # type: ignore[misc]
-        header = read_header(io.BytesIO(head), info.size)
-        if header is None or not key.endswith("." + header.format.extension):
-            continue
-        existing = await _put_sidecar(task, tools, key, info.sha256, info.size, header)
-        return Kept(key, info.sha256, info.size, "present" if existing else "adopted", header.warnings)
+        existing = await _put_sidecar(task, tools, info.key, str(info.sha256), info.size, header)
+        how = "present" if existing else "adopted"
+        return Kept(info.key, str(info.sha256), info.size, how, header.warnings)
     return None
+
+
+async def _read_back(tools: Tools, info: ObjectInfo) -> Header | None:
+    """Return the header of an object that is whole audio, else None.
+
+    It is read as a whole: the start alone does not tell every format's length, and the sidecar has to
+    be the one that the run before would have written.
+    """
+
+    async def copy(spool: BinaryIO) -> str:
+        hasher = hashlib.sha256()
+        spool.seek(0)
+        spool.truncate()
+        async for chunk in tools.store.stream(info.key):
+            hasher.update(chunk)
+            spool.write(chunk)
+        return hasher.hexdigest()
+
+    async with tools.budget.reserve(tools.spool_memory):
+        with SpooledTemporaryFile(max_size=tools.spool_memory) as spooled:
+            spool = cast(BinaryIO, spooled)
+            if await _patiently(tools, lambda: copy(spool)) != info.sha256:
+                return None
+            header = read_header(spool, info.size)
+            return header if header is not None and header.complete else None
 
 
 async def _put_sidecar(
     task: Transfer, tools: Tools, key: str, sha256: str, size: int, header: Header
 ) -> bool:
     """Write the sidecar; True when one that speaks of this very recording was there already."""
-    name = key[: -len(header.format.extension) - 1] + SIDECAR_SUFFIX
+    name = _sidecar_name(key)
     if name in task.present and await _agrees(tools, name, key, sha256, size):
         return True
     body = sidecar(
@@ -225,6 +258,10 @@ async def _put_sidecar(
     return False
 
 
+def _sidecar_name(key: str) -> str:
+    return key.rpartition(".")[0] + SIDECAR_SUFFIX
+
+
 async def _agrees(tools: Tools, name: str, key: str, sha256: str, size: int) -> bool:
     raw = await _patiently(tools, lambda: tools.store.read(name, 0, MAX_SIDECAR_BYTES))
     return sidecar_agrees(raw, key=key, sha256=sha256, size=size)
@@ -232,5 +269,3 @@ async def _agrees(tools: Tools, name: str, key: str, sha256: str, size: int) -> 
 
 async def _patiently(tools: Tools, work: Callable[[], Awaitable[T]]) -> T:
     return await tools.retry.run(work)
-
-

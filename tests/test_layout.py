@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediapipe.convirza.models import read_call
@@ -69,6 +69,7 @@ def write(**changes: Any) -> bytes:
     return sidecar(**{**fields, **changes})
 
 
+@settings(deadline=None)
 @given(ids, ids)
 def test_keys_of_any_ids_are_fit_for_every_store(call_id: str, recording_id: str) -> None:
     for template in (DEFAULT_TEMPLATE, "{call_id}/{recording_id}", "{call_id}-{recording_id}"):
@@ -79,6 +80,7 @@ def test_keys_of_any_ids_are_fit_for_every_store(call_id: str, recording_id: str
         assert stem.count("/") == template.count("/")
 
 
+@settings(deadline=None)
 @given(ids, ids, ids, ids)
 def test_different_recordings_have_different_keys(a: str, b: str, c: str, d: str) -> None:
     keys = {item_key(call, recording) for call in (a, c) for recording in (b, d)}
@@ -99,6 +101,7 @@ def test_ids_that_look_alike_do_not_collide(one: tuple[str, str], other: tuple[s
     assert item_key(*one) != item_key(*other)
 
 
+@settings(deadline=None)
 @given(ids)
 def test_a_safe_id_is_plain_and_a_call_id_has_no_dash(value: str) -> None:
     assert safe_id(value).isascii()
@@ -143,6 +146,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(st.characters(), max_size=8), json_values, max_size=5))
 def test_a_sidecar_of_any_record_is_json_that_gives_the_record_back(record: dict[str, Any]) -> None:
     raw = write(record=record)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import anyio
 import anyio.lowlevel
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediapipe.errors import Failed, Throttled, Transient
@@ -57,6 +57,7 @@ def test_a_retry_after_date_is_measured_on_the_clock_of_the_answer() -> None:
     assert retry_after(headers) == 30.0
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_retry_after_is_a_wait_or_nothing(raw: str) -> None:
     seconds = retry_after({"retry-after": raw, "date": raw})
@@ -331,6 +332,7 @@ def test_never_more_at_once_than_slots_even_after_a_cut() -> None:
     anyio.run(main)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 40), st.booleans()), max_size=25), st.integers(1, 30))
 def test_the_byte_budget_is_never_exceeded_and_always_given_back(
     jobs: list[tuple[int, bool]], total: int

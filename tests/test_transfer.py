@@ -1,4 +1,4 @@
-"""One recording from its URL into a folder: only audio arrives, nothing is overwritten, crashes are mended."""
+"""One recording from its URL into a folder: only audio arrives, nothing is overwritten, crashes mend."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ import typer
 
 from mediapipe.errors import Fatal
 from mediapipe.redact import redact
-from mediapipe.report.logs import JsonFormatter
 
 log = logging.getLogger("mediapipe")
 
@@ -23,10 +22,11 @@ def data(text: str, *, kept: object = "") -> None:
     """
     try:
         typer.echo(text)
-    except BrokenPipeError:
-        # Else the interpreter complains about the same pipe once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
+        # Else the interpreter tries to write the rest once more at its end, and complains.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return
         problem = f"stdout cannot be written: {error.strerror or error}"
         raise Fatal(problem, code="stdout", hint=f"see {kept}" if kept else "") from None
 
@@ -47,6 +47,8 @@ def problem(text: str, *, word: str = "error: ", bug: BaseException | None = Non
 
 def log_is_json() -> bool:
     """Tell whether the log on stderr is JSON lines: then a plain line would break its reader."""
+    from mediapipe.report.logs import JsonFormatter
+
     return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
 
 

@@ -144,7 +144,7 @@ class Call:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The API record without its grants, fit to be kept. Made when asked for: few listed calls need it."""
+        """The API record without its grants, fit to be kept; made when asked for."""
         try:
             return without_grants(self.raw)
         except RecursionError:

@@ -16,12 +16,11 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from mediapipe.convirza.answers import TRANSIENT_STATUSES
+from mediapipe.convirza.answers import TRANSIENT_STATUSES, read_problem
 from mediapipe.convirza.hosts import HostPolicy
 from mediapipe.convirza.session import translated
 from mediapipe.errors import Failed, Throttled, Transient
 from mediapipe.pacing import Pacer, RetryPolicy, retry_after
-from mediapipe.redact import quote_body
 
 MAX_REDIRECTS = 5
 _WORDS_BYTES = 16_384
@@ -205,7 +204,7 @@ async def _refusals(response: httpx.Response, host: str) -> None:
     status = response.status_code
     if status in {200, 206}:
         return
-    said = f"download from {host}: HTTP {status}: {quote_body(await _words(response))}"
+    said = f"download from {host}: {read_problem(status, await _words(response))}"
     if status == 410:
         raise GrantExpired(said)
     if status in {401, 403}:

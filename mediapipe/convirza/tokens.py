@@ -98,7 +98,7 @@ class TokenCache:
     async def locked(self) -> AsyncIterator[None]:
         """Hold the lock across processes; polls, so that a cancelled waiter leaves at once."""
         with anyio.move_on_after(LOCK_PATIENCE_S) as patience:
-            while True:  # noqa: ASYNC110  # the other holder is another process
+            while True:  # the other holder is another process
                 try:
                     if not self._lock.is_locked:  # one of our own tasks would get it a second time
                         self._lock.acquire(timeout=0)
@@ -217,7 +217,7 @@ class TokenManager:
         return await self._login.log_in()
 
     async def _pace(self) -> None:
-        while (wait := self._cache.login_wait(self._per_minute, time.time())) > 0:
+        while (wait := self._cache.login_wait(self._per_minute, time.time())) > 0:  # noqa: ASYNC110  # the wait is for a clock
             await anyio.sleep(wait)
         self._cache.note_login(time.time())
 

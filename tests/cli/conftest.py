@@ -20,6 +20,6 @@ def bare(tmp_path: Path) -> Command:
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Iterator[Command]:
-    """A command whose environment names a sandbox with 20 calls of February 2026."""
-    with running(sample(20)) as sandbox:
+    """A command whose environment names a sandbox with 20 calls of ten days."""
+    with running(sample(20, days=10)) as sandbox:
         yield Command(tmp_path, sandbox, secrets=secrets_of(sandbox))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from mediapipe.errors import EXIT_CODE_MEANINGS, ExitCode
 from mediapipe.report.outcomes import read_outcomes
 from mediapipe.sandbox import FaultRule, running
 from tests.archive_runs import check_folder, expected, sample, secrets_of
-from tests.cli.command import COUNTS, FEBRUARY, LAST_DAYS, Command, Ended
+from tests.cli.command import ALL, COUNTS, LAST_DAYS, Command, Ended
 
 PUBLISHED = {"job", "run_id", "counts", "bytes", "elapsed_s", "outcomes", "report"}
 
@@ -52,7 +53,7 @@ def check_report(ended: Ended) -> None:
 
 
 def test_json_is_one_object_that_agrees_with_the_files_it_names(cli: Command) -> None:
-    ended = cli.archive_run(*FEBRUARY)
+    ended = cli.archive_run(*ALL)
     assert ended.code == 0
     check_report(ended)
     assert ended.counts["done"] == len(recorded(cli))
@@ -103,7 +104,7 @@ def test_the_log_can_be_json_lines(cli: Command) -> None:
 def test_why_a_run_did_not_begin_is_a_json_line_too_then(
     cli: Command, args: tuple[str, ...], code: int
 ) -> None:
-    ended = cli.archive_run(*args, env={"CONVIRZA_EMAIL": None} if code == 4 else None)
+    ended = cli.inside_archive_run(*args, env={"CONVIRZA_EMAIL": None} if code == 4 else None)
     assert (ended.code, ended.out) == (code, "")
     assert [line["level"] for line in ended.log] == ["error"]
 
@@ -120,37 +121,34 @@ def test_bars_are_drawn_on_a_terminal_only_and_never_on_stdout(cli: Command) -> 
 
 
 def test_a_dry_run_writes_nothing_and_counts_what_a_run_would_do(cli: Command) -> None:
-    before = cli.run("status", "--json").report
-    ended = cli.archive_run(*FEBRUARY, "--dry-run")
+    before = cli.inside("status", "--json").report
+    ended = cli.archive_run(*ALL, "--dry-run")
     assert ended.code == 0
     check_report(ended)
     assert ended.counts == {"pending": 20}
     assert ended.report["dry_run"] is True
     assert not cli.archive.exists()
-    assert cli.run("status", "--json").report == before
+    assert cli.inside("status", "--json").report == before
 
-    done = cli.archive_run(*LAST_DAYS).report["counts"]["done"]
+    done = cli.inside_archive_run(*LAST_DAYS).report["counts"]["done"]
     assert done
-    again = cli.archive_run(*FEBRUARY, "--dry-run")
+    again = cli.inside_archive_run(*ALL, "--dry-run")
     assert again.counts["skipped"] == done
     assert sum(again.counts.values()) == 20
 
 
 def test_the_dry_run_table_says_that_it_was_one(cli: Command) -> None:
-    ended = cli.run("archive", "run", "--dest", cli.archive, *LAST_DAYS, "--dry-run")
+    ended = cli.inside("archive", "run", "--dest", cli.archive, *LAST_DAYS, "--dry-run")
     assert ended.code == 0
     assert "dry run: nothing was changed" in ended.out
 
 
 def test_a_reader_of_stdout_that_has_left_changes_nothing(cli: Command) -> None:
     fault(cli, "recording_poison", calls=frozenset({recorded(cli)[-1]}))
-    process = cli.start("archive", "run", "--dest", cli.archive, *FEBRUARY, "--quiet")
-    assert process.stdout
-    process.stdout.close()
-    process.stdout = None
-    ended = cli.end(process) if process.stdout else Ended(process.wait(60), "", process.stderr.read() if process.stderr else "")
-    if process.stderr:
-        process.stderr.close()
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as gone:
+        ended = cli.end(cli.start("archive", "run", "--dest", cli.archive, *ALL, "--quiet", stdout=gone))
     assert ended.code == 3
     assert "Traceback" not in ended.err
     assert "Broken" not in ended.err
@@ -160,7 +158,9 @@ def test_a_result_that_cannot_be_printed_is_said_and_no_traceback(cli: Command) 
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     with Path("/dev/full").open("w") as full:
-        ended = cli.end(cli.start("archive", "run", "--dest", cli.archive, *LAST_DAYS, "--quiet", stdout=full))
+        ended = cli.end(
+            cli.start("archive", "run", "--dest", cli.archive, *LAST_DAYS, "--quiet", stdout=full)
+        )
     assert ended.code == 1
     assert ended.err.startswith("error: stdout cannot be written: No space left on device")
     assert "report.html" in ended.err
@@ -199,29 +199,29 @@ def test_what_makes_no_sense_is_refused_in_one_line(
     cli: Command, args: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
     given = args if "--dest" in args else (*args, "--dest", cli.archive)
-    cli.run("archive", "run", "--json", *given).refused(*words)
+    cli.inside("archive", "run", "--json", *given).refused(*words)
     assert not cli.archive.exists()
     assert cli.sandbox
     assert not cli.sandbox.state.stats.recording_fetches
 
 
 def test_a_destination_has_to_be_named(cli: Command) -> None:
-    cli.run("archive", "run", *LAST_DAYS).refused("no destination is given", "--dest")
+    cli.inside("archive", "run", *LAST_DAYS).refused("no destination is given", "--dest")
 
 
 @pytest.mark.parametrize("args", [("--nope",), ("--workers", "many"), ("--workers",), ("surplus",)])
 def test_a_flag_that_does_not_exist_or_lacks_its_value_is_usage(bare: Command, args: tuple[str, ...]) -> None:
-    ended = bare.run("archive", "run", *args)
+    ended = bare.inside("archive", "run", *args)
     assert (ended.code, ended.out) == (2, "")
     assert args[0] in ended.err
-    assert "Usage: " in ended.err
+    assert "Error: " in ended.err
 
 
 def test_an_unknown_key_of_a_profile_names_file_key_and_what_is_allowed(cli: Command) -> None:
     profile = cli.folder / "mine.toml"
     profile.write_text('[archive]\ndestination = "x"\n')
-    ended = cli.archive_run(*LAST_DAYS, "--profile", profile)
-    ended.refused(str(profile), "archive.destination", "did you mean", "allowed: dest, lookback")
+    ended = cli.inside_archive_run(*LAST_DAYS, "--profile", profile)
+    ended.refused(str(profile), "archive.destination", "unknown key", "allowed: dest, lookback")
 
 
 # ── where settings come from ────────────────────────────────────────────────────────────────
@@ -231,7 +231,7 @@ def test_flags_win_over_the_environment_and_that_over_the_profile(cli: Command) 
     (cli.folder / "mine.toml").write_text('[archive]\ndest = "from-profile"\n')
 
     def destination(*args: str, **env: str) -> str:
-        ended = cli.run("archive", "run", *LAST_DAYS, "--json", "--dry-run", *args, env=env)
+        ended = cli.inside("archive", "run", *LAST_DAYS, "--json", "--dry-run", *args, env=env)
         return str(ended.report["destination"])
 
     profile = {"MEDIAPIPE_PROFILE": "./mine.toml"}
@@ -247,13 +247,15 @@ def test_a_profile_of_ones_own_is_found_by_name(cli: Command) -> None:
     own.parent.mkdir(parents=True)
     own.write_text('quiet = true\n[archive]\ndest = "mine"\n')
     env = {"MEDIAPIPE_CONFIG_DIR": str(cli.folder / "config")}
-    ended = cli.run("archive", "run", *LAST_DAYS, "--profile", "mine", "--json", env=env)
+    ended = cli.inside("archive", "run", *LAST_DAYS, "--profile", "mine", "--json", env=env)
     assert (ended.code, ended.err) == (0, "")
     assert (cli.folder / "mine" / "recordings").is_dir()
 
 
 def test_an_unknown_variable_is_a_warning_and_no_more(cli: Command) -> None:
-    ended = cli.archive_run(*LAST_DAYS, "--quiet", env={"MEDIAPIPE_WORKRES": "3", "CONVIRZA_PASWORD": "hunter2"})
+    ended = cli.archive_run(
+        *LAST_DAYS, "--quiet", env={"MEDIAPIPE_WORKRES": "3", "CONVIRZA_PASWORD": "hunter2"}
+    )
     assert ended.code == 0
     assert "MEDIAPIPE_WORKRES is not known and was ignored; did you mean MEDIAPIPE_WORKERS?" in ended.err
     assert "CONVIRZA_PASWORD" in ended.err
@@ -262,7 +264,7 @@ def test_an_unknown_variable_is_a_warning_and_no_more(cli: Command) -> None:
 
 
 def test_dates_are_midnight_in_the_zone_that_was_named(cli: Command) -> None:
-    ended = cli.archive_run(*LAST_DAYS, "--tz", "America/Denver", "--dry-run")
+    ended = cli.inside_archive_run(*LAST_DAYS, "--tz", "America/Denver", "--dry-run")
     assert ended.report["span"] == {"from": "2026-02-26T07:00:00+00:00", "to": "2026-03-01T07:00:00+00:00"}
 
 
@@ -270,7 +272,7 @@ def test_the_password_may_come_from_a_command(cli: Command) -> None:
     assert cli.sandbox
     (cli.folder / "secret").write_text(f"{cli.sandbox.state.config.password}\nnot this line\n")
     env = {"CONVIRZA_PASSWORD": None, "CONVIRZA_PASSWORD_COMMAND": f"cat '{cli.folder / 'secret'}'"}
-    ended = cli.archive_run(*LAST_DAYS, env=env)
+    ended = cli.inside_archive_run(*LAST_DAYS, env=env)
     assert ended.code == 0
     assert ended.counts["done"]
 
@@ -283,11 +285,11 @@ def test_without_a_span_a_run_goes_on_from_the_watermark(tmp_path: Path) -> None
         cli = Command(tmp_path, sandbox, {"MEDIAPIPE_ARCHIVE_LOOKBACK": "2d"}, secrets_of(sandbox))
         assert sandbox.state.config.until
         midnight = datetime.combine(sandbox.state.config.until, datetime.min.time(), UTC)
-        first = cli.archive_run("--from", "-5d", "--to", (midnight - timedelta(days=1)).isoformat())
+        first = cli.inside_archive_run("--from", "-5d", "--to", (midnight - timedelta(days=1)).isoformat())
         assert first.code == 0
         assert first.report["watermark"] == (midnight - timedelta(days=1)).isoformat()
 
-        second = cli.archive_run()
+        second = cli.inside_archive_run()
         assert second.code == 0
         check_report(second)
         assert second.report["span"]["from"] == (midnight - timedelta(days=3)).isoformat()
@@ -297,7 +299,7 @@ def test_without_a_span_a_run_goes_on_from_the_watermark(tmp_path: Path) -> None
 
 
 def test_the_shipped_nightly_profile_logs_json_and_no_more_than_warnings(cli: Command) -> None:
-    ended = cli.archive_run(*LAST_DAYS, "--profile", "nightly-archive", env={"MEDIAPIPE_NOPE": "1"})
+    ended = cli.inside_archive_run(*LAST_DAYS, "--profile", "nightly-archive", env={"MEDIAPIPE_NOPE": "1"})
     assert ended.code == 0
     assert [line["level"] for line in ended.log] == ["warning"]
 
@@ -308,7 +310,7 @@ def test_the_shipped_nightly_profile_logs_json_and_no_more_than_warnings(cli: Co
 def test_an_item_that_failed_is_exit_code_3_and_the_next_run_takes_it(cli: Command) -> None:
     bad = recorded(cli)[3]
     fault(cli, "recording_poison", calls=frozenset({bad}))
-    ended = cli.archive_run(*FEBRUARY)
+    ended = cli.inside_archive_run(*ALL)
     assert ended.code == 3
     check_report(ended)
     assert ended.counts["failed"] == 1
@@ -316,7 +318,7 @@ def test_an_item_that_failed_is_exit_code_3_and_the_next_run_takes_it(cli: Comma
     check_folder(cli.sandbox, cli.archive, missing=frozenset({bad}))
 
     cli.sandbox.state.faults.set([])
-    again = cli.archive_run(*FEBRUARY)
+    again = cli.inside_archive_run(*ALL)
     assert again.code == 0
     assert again.counts["done"] == 1
     check_folder(cli.sandbox, cli.archive)
@@ -324,7 +326,7 @@ def test_an_item_that_failed_is_exit_code_3_and_the_next_run_takes_it(cli: Comma
 
 def test_the_table_says_why_items_failed(cli: Command) -> None:
     fault(cli, "recording_poison", calls=frozenset({recorded(cli)[-1]}))
-    ended = cli.run("archive", "run", "--dest", cli.archive, *FEBRUARY)
+    ended = cli.run("archive", "run", "--dest", cli.archive, *ALL)
     assert ended.code == 3
     lines = [line.split() for line in ended.out.splitlines()]
     assert ["failed", "1"] in lines
@@ -333,7 +335,7 @@ def test_the_table_says_why_items_failed(cli: Command) -> None:
 
 @pytest.mark.parametrize("name", ["CONVIRZA_PASSWORD", "CONVIRZA_V3_TOKEN"])
 def test_a_refused_login_is_exit_code_4_and_the_counts_are_still_there(cli: Command, name: str) -> None:
-    ended = cli.archive_run(*FEBRUARY, env={name: "wrong-Secret-value"})
+    ended = cli.archive_run(*ALL, env={name: "wrong-Secret-value"})
     assert ended.code == 4
     check_report(ended)
     assert ended.counts == {}
@@ -344,41 +346,41 @@ def test_a_refused_login_is_exit_code_4_and_the_counts_are_still_there(cli: Comm
 
 
 def test_a_missing_password_says_where_it_may_come_from(cli: Command) -> None:
-    ended = cli.archive_run(*FEBRUARY, env={"CONVIRZA_PASSWORD": None})
+    ended = cli.inside_archive_run(*ALL, env={"CONVIRZA_PASSWORD": None})
     assert ended.code == 4
     assert "CONVIRZA_PASSWORD or CONVIRZA_PASSWORD_COMMAND" in ended.err
 
 
 def test_without_any_login_nothing_begins(cli: Command) -> None:
-    ended = cli.archive_run(*FEBRUARY, env={"CONVIRZA_EMAIL": None})
+    ended = cli.inside_archive_run(*ALL, env={"CONVIRZA_EMAIL": None})
     ended.refused("CONVIRZA_EMAIL is not set", code=4)
 
 
 def test_a_permission_lost_in_mid_run_is_exit_code_4_with_the_counts_so_far(cli: Command) -> None:
-    fault(cli, "forbidden", skip=30)
-    ended = cli.archive_run(*FEBRUARY)
+    fault(cli, "forbidden", skip=8)
+    ended = cli.inside_archive_run(*ALL)
     assert ended.code == 4
     check_report(ended)
     assert 0 < sum(ended.counts.values()) < 20
 
 
 def test_a_window_that_never_settles_is_named_and_exit_code_5(cli: Command) -> None:
-    fault(cli, "list_never_settles", days=frozenset({"2026-02-10"}))
-    ended = cli.archive_run(*FEBRUARY)
+    fault(cli, "list_never_settles", days=frozenset({"2026-02-21"}))
+    ended = cli.archive_run(*ALL)
     assert ended.code == 5
     check_report(ended)
     (window,) = ended.report["unsettled_windows"]
-    assert (window["start"], window["end"]) == ("2026-02-10", "2026-02-11")
-    assert "window 2026-02-10 to 2026-02-11" in ended.err
-    assert ended.report["watermark"] == "2026-02-10T00:00:00+00:00"
-    table = cli.run("archive", "run", "--dest", cli.archive, *FEBRUARY, "--quiet")
+    assert (window["start"], window["end"]) == ("2026-02-21", "2026-02-22")
+    assert "window 2026-02-21 to 2026-02-22" in ended.err
+    assert ended.report["watermark"] == "2026-02-21T00:00:00+00:00"
+    table = cli.inside("archive", "run", "--dest", cli.archive, *ALL, "--quiet")
     assert table.code == 5
-    assert "window 2026-02-10 to 2026-02-11 is not proven" in table.out
+    assert "window 2026-02-21 to 2026-02-22 is not proven" in table.out
 
 
 def test_a_platform_that_is_not_there_is_exit_code_5(cli: Command) -> None:
     nowhere = {"CONVIRZA_V3_URL": "http://127.0.0.1:9/v3", "CONVIRZA_V3_TOKEN": "t"}
-    ended = cli.archive_run(*LAST_DAYS, env=nowhere)
+    ended = cli.inside_archive_run(*LAST_DAYS, env=nowhere)
     assert ended.code == 5
     check_report(ended)
     assert "Traceback" not in ended.err
@@ -390,7 +392,7 @@ def test_a_platform_that_is_not_there_is_exit_code_5(cli: Command) -> None:
 
 def test_no_file_of_a_run_holds_a_secret_or_a_signed_url(cli: Command) -> None:
     fault(cli, "recording_poison", calls=frozenset({recorded(cli)[0]}))
-    ended = cli.archive_run(*FEBRUARY, env={"MEDIAPIPE_LOG_LEVEL": "DEBUG"})
+    ended = cli.archive_run(*ALL, env={"MEDIAPIPE_LOG_LEVEL": "DEBUG"})
     assert ended.code == 3
     files = [path for path in cli.folder.rglob("*") if path.is_file() and "tokens" not in path.parts]
     assert len(files) > 30
@@ -402,14 +404,15 @@ def test_no_file_of_a_run_holds_a_secret_or_a_signed_url(cli: Command) -> None:
 
 
 def test_a_run_leaves_its_files_to_its_user_only(cli: Command) -> None:
-    assert cli.archive_run(*LAST_DAYS).code == 0
+    assert cli.inside_archive_run(*LAST_DAYS).code == 0
     open_to_others = [path for path in cli.state.rglob("*") if path.stat().st_mode & 0o077 and path.is_file()]
     assert [path.name for path in open_to_others if path.name != "alive.lock"] == []
 
 
 def test_outcomes_are_one_object_a_line_with_the_published_keys(cli: Command) -> None:
-    ended = cli.archive_run(*FEBRUARY)
+    ended = cli.inside_archive_run(*ALL)
     for line in Path(ended.report["outcomes"]).read_text().splitlines():
         assert json.loads(line).keys() >= {
-            "key", "outcome", "reason", "message", "source", "row", "sha256", "sent_sha256", "bytes", "attempts"
+            "key", "outcome", "reason", "message", "source",
+            "row", "sha256", "sent_sha256", "bytes", "attempts",
         }  # fmt: skip

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediapipe.convirza.answers import TRANSIENT_STATUSES, failure, read_json, read_problem
@@ -176,6 +176,7 @@ def test_no_secret_of_a_body_gets_into_words(raw: bytes, status: int) -> None:
         assert SECRET[:length] not in text
 
 
+@settings(deadline=None)
 @given(st.integers(100, 599), st.binary(max_size=200), st.text(max_size=20))
 def test_any_answer_is_sorted(status: int, raw: bytes, wait: str) -> None:
     error = failure(status, {"retry-after": wait}, raw, doing="x")
@@ -190,6 +191,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 KEYS = st.sampled_from(["message", "err", "error", "data", "errors", "code", "result", "request_id", "name"])
 
 
+@settings(deadline=None)
 @given(st.dictionaries(KEYS, json_values | st.lists(st.dictionaries(KEYS, json_values)), max_size=6))
 def test_any_json_answer_is_sorted(value: dict[str, Any]) -> None:
     for status in (200, 400, 500):

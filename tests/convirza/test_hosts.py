@@ -4,7 +4,7 @@ import contextlib
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediapipe.convirza.hosts import ForbiddenHost, HostPolicy
@@ -134,6 +134,7 @@ def test_the_message_names_the_host_and_nothing_secret() -> None:
         assert secret not in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_allowed_or_forbidden(text: str) -> None:
     for url in (text, f"https://{text}", f"https://{text}/a", f"https://api.convirza.com{text}"):
@@ -148,6 +149,7 @@ def test_any_text_is_allowed_or_forbidden(text: str) -> None:
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(st.lists(labels, min_size=1, max_size=4))
 def test_only_names_below_the_glob_pass(parts: list[str]) -> None:
     host = ".".join(parts)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediapipe.convirza.models import (
@@ -190,6 +190,7 @@ def test_the_grant_shows_nowhere() -> None:
     assert call.record["recording_details"] == {"recording_id": 4}
 
 
+@settings(deadline=None)
 @given(json_values, json_values, json_values, json_values)
 def test_garbage_raises_nothing_but_a_passing_fault(a: Any, b: Any, c: Any, d: Any) -> None:
     details = {"recording_id": a, "url": b, "expires_at": c, "duration": d}
@@ -239,6 +240,7 @@ def test_a_clock_duration_is_seconds_or_nothing(text: str | None, seconds: float
     assert clock_duration(text) == pytest.approx(seconds)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_any_duration_text_is_a_finite_length_or_nothing(text: str) -> None:
     seconds = clock_duration(text)
@@ -309,6 +311,7 @@ def test_a_login_is_not_refused_over_its_user(user: Any) -> None:
     assert read_tokens({**BARE, "user": user}, NOW) is not None
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*BARE, "data"]), json_values))
 def test_any_login_answer_is_tokens_or_nothing(body: dict[str, Any]) -> None:
     tokens = read_tokens(body, NOW)

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediapipe.convirza.models import Call, Page
@@ -208,6 +208,7 @@ bodies: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(bodies, bodies)
 def test_any_answer_is_a_page_a_call_or_one_of_our_errors(body: Any, inner: Any) -> None:
     for answer in (

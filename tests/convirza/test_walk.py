@@ -9,7 +9,7 @@ from itertools import count
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediapipe.convirza.models import Call, Page
@@ -263,6 +263,7 @@ changes = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(
     size=st.integers(1, 4),
     start=st.integers(0, 8),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,17 +17,22 @@ from tests.crash.test_archive_kill import SPAN, environment
 MEMORY_RATIO = 1.2
 
 
+# A child's peak starts at what its parent held when it forked, so a small process stands between.
+MEASURE = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+
+
 def measured(env: dict[str, str], dest: Path) -> tuple[dict[str, Any], int]:
     """Run the command; return its JSON and its peak memory in KiB, as the kernel counted it."""
     command = [sys.executable, "-m", "mediapipe", "archive", "run", *SPAN, "--dest", str(dest), "--json", "--quiet"]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert process.stdout is not None
-    with process.stdout as out:
-        body = out.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, body
-    return json.loads(body), usage.ru_maxrss
+    ran = subprocess.run([sys.executable, "-c", MEASURE, *command], env=env, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    report, peak = ran.stdout.splitlines()
+    return json.loads(report), int(peak)
 
 
 def archived(count: int, folder: Path) -> int:
