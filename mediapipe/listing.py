@@ -200,12 +200,12 @@ class Listing:
         A call from the margin is taken by the window that lists it first: by which of its times the
         platform lists a call is not documented, so the window it started in may never show it. One
         whose start lies elsewhere altogether is taken as well, not missed. Only what the margin shows
-        beyond the ends of the whole span is left alone.
+        beyond the ends of the whole span is left alone; a start that nobody named is no such end.
         """
-        beyond = (
-            call.started is not None
-            and call.started not in self._request.span
-            and window.start - margin <= call.started < window.end + margin
+        span = self._request.span
+        beyond = call.started is not None and (
+            span.end <= call.started < window.end + margin
+            or (self._request.exact and window.start - margin <= call.started < span.start)
         )
         return not beyond and not any(
             call.call_id in handed and handed[call.call_id] == call.recording_id for _, handed in self._handed

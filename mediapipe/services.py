@@ -125,7 +125,10 @@ def _v2_tokens(settings: Settings, http: HttpClient) -> TokenSource:
 
 
 def _manager(settings: Settings, login: V3Login | V2Login, *identity: str) -> TokenManager:
-    cache = TokenCache(settings.tokens_dir, *identity)
+    generation, base, *_ = identity
+    # The platform counts logins by IP address, whoever logs in; each generation counts for itself.
+    limited = f"{generation} {urlsplit(base).netloc.lower()}"
+    cache = TokenCache(settings.tokens_dir, *identity, limited_with=limited)
     per_minute = max(1, int(settings.pace.logins_per_minute))
     return TokenManager(login, cache, retry_of(settings), logins_per_minute=per_minute)
 

@@ -357,16 +357,26 @@ async def test_a_recording_that_changes_between_list_and_fetch_is_left_to_the_ne
     assert (await archive.nightly(BEGIN + 6 * DAY)).verdicts == {"5-9": Verdict.DONE}
 
 
+async def test_a_call_that_only_the_next_night_lists_is_not_missed(archive: Archive) -> None:
+    """It began before the watermark and was written down behind it."""
+    now = BEGIN + DAY + SETTLE
+    archive.platform.add("5", BEGIN + DAY - MINUTE, stamp=BEGIN + DAY + 10 * MINUTE)
+    assert (await archive.run(BEGIN, BEGIN + DAY, now=now)).verdicts == {}
+    assert (await archive.nightly(now + DAY)).verdicts == {"5-1": Verdict.DONE}
+
+
 async def test_an_unsettled_window_stops_the_watermark_and_no_more(archive: Archive) -> None:
     for day in range(3):
         archive.platform.add(f"d{day}", BEGIN + day * DAY + NOON)
 
     def drift(start: datetime, end: datetime, offset: int) -> None:
-        if start < BEGIN + DAY + NOON < end:  # every page shows a new call, and the old one is gone
-            archive.platform.calls.pop(f"x{len(archive.platform.listed) - 1}", None)
-            archive.platform.add(f"x{len(archive.platform.listed)}", BEGIN + DAY + NOON + MINUTE, None)
-            archive.platform.add(f"y{len(archive.platform.listed)}", BEGIN + DAY + NOON - MINUTE, None)
+        if start < BEGIN + DAY + NOON < end:  # every page shows a new call, and the one before is gone
+            number = len(archive.platform.listed)
+            archive.platform.calls.pop(f"x{number - 1}", None)
+            archive.platform.add(f"x{number}", BEGIN + DAY + NOON + number * MINUTE, None)
 
+    for number in range(4):
+        archive.platform.add(f"y{number}", BEGIN + DAY + NOON, None)
     archive.platform.on_page = drift
     ran = await archive.run()
     assert ran.result.exit_code is ExitCode.UNPROVEN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-import socket
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,12 +31,10 @@ def demo(
 ) -> None:
     """Archive four weeks of sample calls from an embedded server, twice, and show what came of it."""
     with guarded():
-        from mediapipe.sandbox.config import SandboxConfig
-        from mediapipe.sandbox.server import running
-
         folder = folder.absolute()
         options.usable_folder(folder, flag="--dir")
-        with running(SandboxConfig(data=folder / "sandbox"), port=_port()) as sandbox:
+        with ExitStack() as stack:
+            sandbox = _served(stack, folder)
             output.data(f"1. A server that behaves like Convirza runs at {sandbox.url}.\n")
             output.data("2. Archive four weeks of calls:\n")
             first = _archive(sandbox, folder)
@@ -46,18 +44,19 @@ def demo(
         output.data(_closing(folder))
 
 
-def _port() -> int:
-    """Return the sandbox's usual port when it is free, else 0 for any.
+def _served(stack: ExitStack, folder: Path) -> RunningSandbox:
+    """Serve the sandbox on its usual port, or on any when that is taken.
 
     The address is part of the ledger's keys, so the same one lets a later demo find its own work again.
     """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", USUAL_PORT))
-        except OSError:
-            return 0
-    return USUAL_PORT
+    from mediapipe.sandbox.config import SandboxConfig
+    from mediapipe.sandbox.server import running
+
+    config = SandboxConfig(data=folder / "sandbox")
+    try:
+        return stack.enter_context(running(config, port=USUAL_PORT))
+    except OSError:
+        return stack.enter_context(running(config))
 
 
 def _archive(sandbox: RunningSandbox, folder: Path) -> RunReport:

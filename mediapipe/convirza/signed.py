@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 from urllib.parse import urljoin, urlsplit
 
+import anyio
 import httpx
 
 from mediapipe.convirza.answers import TRANSIENT_STATUSES, read_problem
@@ -23,6 +24,8 @@ from mediapipe.errors import Failed, Throttled, Transient
 from mediapipe.pacing import Pacer, RetryPolicy, retry_after
 
 MAX_REDIRECTS = 5
+LONGEST_ATTEMPT_S = 4 * 3600.0
+"""One try of one download ends here; what has arrived is resumed from where the server allows it."""
 _WORDS_BYTES = 16_384
 """How much of a refusal's body is read."""
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
@@ -86,7 +89,9 @@ class Downloader:
         retry: RetryPolicy,
         *,
         max_bytes: int,
+        longest: float = LONGEST_ATTEMPT_S,
     ) -> None:
+        self._longest = longest
         self._http, self._hosts, self._pacer, self._retry = http, hosts, pacer, retry
         self._max_bytes = max_bytes
 
@@ -112,7 +117,8 @@ class Downloader:
             if progress.size:
                 headers |= {"Range": f"bytes={progress.size}-", "If-Range": progress.etag}
             host = urlsplit(url).hostname or ""
-            with translated(f"download from {host}"):
+            # The read timeout is between two chunks; a body that drips has this to meet.
+            with translated(f"download from {host}"), anyio.fail_after(self._longest):
                 async with self._open(url, headers) as response:
                     if response.status_code == 416:  # nothing lies behind what we have: no part of this body
                         progress.restart(spool)

@@ -49,17 +49,18 @@ class Login(Protocol):
 class TokenCache:
     """The file that holds one login's tokens, mode 0600, and the lock and login times beside it.
 
-    The name is a hash, so that neither host nor e-mail address shows in a listing.
+    The name is a hash, so that neither host nor e-mail address shows in a listing. ``limited_with`` names
+    what the limit on logins counts, such as the host: several logins share lock and times then.
     """
 
-    def __init__(self, folder: Path, *identity: str) -> None:
+    def __init__(self, folder: Path, *identity: str, limited_with: str = "") -> None:
         with _told(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        name = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:24]
-        self._file = folder / f"{name}.json"
-        self._logins = folder / f"{name}.logins"
+        self._file = folder / f"{_name(*identity)}.json"
+        shared = _name(limited_with) if limited_with else _name(*identity)
+        self._logins = folder / f"{shared}.logins"
         # Taken in one thread and let go in another when a task moves: not thread-local.
-        self._lock = FileLock(folder / f"{name}.lock", thread_local=False, mode=0o600)
+        self._lock = FileLock(folder / f"{shared}.lock", thread_local=False, mode=0o600)
 
     def read(self) -> Tokens | None:
         """Return the cached tokens, or None when there are none that can be read."""
@@ -112,6 +113,10 @@ class TokenCache:
             yield
         finally:
             self._lock.release()
+
+
+def _name(*identity: str) -> str:
+    return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:24]
 
 
 def _replace(path: Path, text: str) -> None:

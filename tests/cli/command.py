@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import pty
+import shlex
 import signal
 import struct
 import subprocess
@@ -214,3 +215,22 @@ def wait_until(when: Callable[[], bool], process: subprocess.Popen[str]) -> None
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "nothing happened"
         time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def serving(command: Command, *args: object) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """Serve on a free port; yield the process and the environment that it printed."""
+    process = command.start("sandbox", "serve", "--port", "0", *args, stderr=subprocess.STDOUT)
+    environ = {}
+    with process:
+        try:
+            assert process.stdout
+            for line in process.stdout:
+                if line.startswith("export "):
+                    name, _, value = shlex.split(line)[1].partition("=")
+                    environ[name] = value
+                if line.startswith("# mediapipe archive run"):
+                    break
+            yield process, environ
+        finally:
+            process.kill()

@@ -3,36 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 import signal
 import socket
-import subprocess
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from tests.cli.command import Command
-
-
-@contextmanager
-def serving(bare: Command, *args: object) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """Serve on a free port; yield the process and the environment that it printed."""
-    process = bare.start("sandbox", "serve", "--port", "0", *args, stderr=subprocess.STDOUT)
-    environ = {}
-    with process:
-        try:
-            assert process.stdout
-            for line in process.stdout:
-                if line.startswith("export "):
-                    name, _, value = shlex.split(line)[1].partition("=")
-                    environ[name] = value
-                if line.startswith("# mediapipe archive run"):
-                    break
-            yield process, environ
-        finally:
-            process.kill()
+from tests.cli.command import Command, serving
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -75,7 +52,7 @@ def test_a_scenario_switches_faults_on(bare: Command) -> None:
         ("faults = 1", ("unknown key faults",)),
         ("fault = 1", ("must hold [[fault]] tables",)),
         ("fault = [1]", ("must hold [[fault]] tables",)),
-        ("seed = ", ("line 1",)),
+        ("seed = x\n", ("line 1",)),
         (None, ("cannot be read", "No such file")),
     ],
 )

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import gzip
 import hashlib
 import io
 import re
+import socket
+import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import anyio
@@ -40,6 +45,7 @@ def fetch(
     bases: tuple[str, ...] = (),
     pause: Pause | None = None,
     retry: RetryPolicy = QUICK,
+    longest: float = 10.0,
 ) -> tuple[Download, bytes]:
     held: BinaryIO = io.BytesIO(b"left over from before") if spool is None else spool
 
@@ -47,7 +53,7 @@ def fetch(
         async with open_http(Timeouts(2, 2, 2, 2), connections=4) as http:
             pacer = Pacer(AdaptiveLimit(4), pause or Pause())
             hosts = HostPolicy.of(["*.example.com"], (server.url, *bases))
-            downloader = Downloader(http, hosts, pacer, retry, max_bytes=max_bytes)
+            downloader = Downloader(http, hosts, pacer, retry, max_bytes=max_bytes, longest=longest)
             with anyio.fail_after(15):
                 return await downloader.fetch(url or server.url + QUERY, held, check)
 
@@ -486,3 +492,24 @@ def test_a_part_nobody_asked_for_is_not_taken_for_the_whole() -> None:
     reply = Reply(206, BODY[100:], {"Content-Range": f"bytes 100-{len(BODY) - 1}/{len(BODY)}"})
     with serving(script(reply, Reply(body=BODY))) as server:
         assert fetch(server)[1] == BODY
+
+
+def test_a_body_that_drips_for_ever_is_a_passing_fault() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(2) as threads:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                for _ in range(100):
+                    connection.sendall(b"x")
+                    time.sleep(0.02)
+
+        threads.submit(drip)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/r"
+        server = SimpleNamespace(url=url.removesuffix("/r"))
+        started = time.monotonic()
+        with pytest.raises(Transient):
+            fetch(server, url=url, longest=0.3, retry=RetryPolicy(attempts=1))  # type: ignore[arg-type]
+        assert time.monotonic() - started < 1.5

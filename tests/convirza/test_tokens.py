@@ -504,3 +504,14 @@ def test_no_token_shows_in_a_repr(tmp_path: Path) -> None:
     assert "access-1" not in repr(tokens) + repr(tokens._current) + repr(vars(tokens))
     written = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
     assert [body["access"] for body in written] == ["access-1"]
+
+
+def test_logins_on_one_host_share_their_limit_whoever_logs_in(tmp_path: Path) -> None:
+    one = TokenCache(tmp_path, "v3", "a@example.com", limited_with="v3 host")
+    other = TokenCache(tmp_path, "v3", "b@example.com", limited_with="v3 host")
+    elsewhere = TokenCache(tmp_path, "v3", "b@example.com", limited_with="v3 elsewhere")
+    one.note_login(1000.0)
+    assert other.login_wait(1, 1010.0) == pytest.approx(50.0)
+    assert elsewhere.login_wait(1, 1010.0) == 0.0
+    one.write(Tokens("x"))
+    assert other.read() is None

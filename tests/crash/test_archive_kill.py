@@ -24,7 +24,9 @@ SPAN = ["--from", "2026-02-01", "--to", "2026-03-01"]
 
 
 def environment(sandbox: RunningSandbox, folder: Path, **more: str) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CONVIRZA", "MEDIAPIPE"))}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CONVIRZA", "MEDIAPIPE"))
+    }
     return {
         **inherited,
         **sandbox.environment(),
@@ -37,7 +39,18 @@ def environment(sandbox: RunningSandbox, folder: Path, **more: str) -> dict[str,
 
 
 def start(env: dict[str, str], dest: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "mediapipe", "archive", "run", *SPAN, "--dest", dest, "--json", "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "mediapipe",
+        "archive",
+        "run",
+        *SPAN,
+        "--dest",
+        dest,
+        "--json",
+        "--quiet",
+    ]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -97,7 +110,9 @@ def test_kills_against_s3_leave_every_object_once_and_whole(tmp_path: Path, s3: 
         finish(env, dest)
         found = s3_objects(s3, bucket, "calls/recordings/")
         whole = expected(sandbox)
-        media = {key.rsplit("/", 1)[1].rsplit(".", 1)[0]: body for key, body in found.items() if key[-4:] != "json"}
+        media = {
+            key.rsplit("/", 1)[1].rsplit(".", 1)[0]: body for key, body in found.items() if key[-4:] != "json"
+        }
         assert media == whole
         for key, body in found.items():
             if key.endswith(".json"):
