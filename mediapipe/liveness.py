@@ -1,4 +1,4 @@
-"""Is the run that holds these claims still alive? A file lock says so: the kernel lets go of it with the process.
+"""Is the run that holds these claims alive? A file lock says so: the kernel frees it with the process.
 
 Every run holds a lock file for as long as it lives. Another run on the same machine that finds claims
 of a dead one takes them over at once; claims from other machines are left to their leases.

@@ -12,8 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-
-
 from mediapipe.convirza.grants import Grants
 from mediapipe.convirza.hosts import HostPolicy
 from mediapipe.convirza.session import (
@@ -82,7 +80,9 @@ class Platform:
 @asynccontextmanager
 async def open_platform(settings: Settings) -> AsyncGenerator[Platform, None]:
     """Open the platform's clients. Nothing is sent and no secret is fetched before the first request."""
-    async with open_http(_timeouts(settings, settings.pace.read_timeout), connections=API_CONNECTIONS) as http:
+    async with open_http(
+        _timeouts(settings, settings.pace.read_timeout), connections=API_CONNECTIONS
+    ) as http:
         pause = Pause()
         rate = RateLimit(settings.pace.requests_per_second)
         pacer = Pacer(AdaptiveLimit(API_CONNECTIONS), pause, rate)
@@ -155,7 +155,9 @@ def _client_secret(ours: ConvirzaSettings) -> str:
 
 def _required(value: str | None, variable: str) -> str:
     if not value:
-        raise CredentialsError(f"{variable} is not set", code="no_login", hint=f"set {variable} and try again")
+        raise CredentialsError(
+            f"{variable} is not set", code="no_login", hint=f"set {variable} and try again"
+        )
     return value
 
 
@@ -225,7 +227,9 @@ async def open_archive(settings: Settings, job: str, owner: str) -> AsyncGenerat
         http = await stack.enter_async_context(open_http(timeouts, connections=settings.workers))
         retry, archive = retry_of(settings), settings.archive
         ours = settings.convirza
-        hosts = HostPolicy.of(ours.recording_hosts, (ours.v3_url, ours.v3_oauth_url, ours.v2_url, ours.v2_oauth_url))
+        hosts = HostPolicy.of(
+            ours.recording_hosts, (ours.v3_url, ours.v3_oauth_url, ours.v2_url, ours.v2_oauth_url)
+        )
         downloads = Pacer(AdaptiveLimit(settings.workers), platform.pause)
         layout = Layout(archive.layout)
         yield ArchiveServices(

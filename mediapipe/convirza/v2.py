@@ -14,6 +14,6 @@ class V2:
         self.session = session
 
     async def probe(self) -> None:
-        """Ask for one audio file's entry: shows that the token is accepted. Raises as ``Session.get`` does."""
+        """Ask for one audio file's entry: shows that the token is taken. Raises as ``Session.get`` does."""
         query: Mapping[str, int] = {"limit": 1, "offset": 0}
         await self.session.get("/misc/getaudiolist", query, doing="list v2 audio")

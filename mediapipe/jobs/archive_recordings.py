@@ -96,20 +96,27 @@ class ArchiveRecordings:
         recording, tries = job.payload, job.claim.attempts
         if recording.recording_id is None:
             return self._without_recording(job)
-        present = await self._services.existing.of(recording.call_id, recording.recording_id, recording.started)
+        present = await self._services.existing.of(
+            recording.call_id, recording.recording_id, recording.started
+        )
         said = ""
         call = await self._services.grants.take(recording.call_id)
         for _ in range(self._services.rules.url_budget):
             if call is None or call.grant is None:
                 return self._without_recording(job)
             if call.recording_id != recording.recording_id:
-                raise Failed("the call has another recording now; the next run takes it", code="recording_changed")
+                raise Failed(
+                    "the call has another recording now; the next run takes it", code="recording_changed"
+                )
             result = await transfer(self._task(call, recording, present), self._services.tools)
             if isinstance(result, Kept):
                 return _kept(job.claim.key, result, tries)
             said = f"{result.reason}: {result.message}"
             call = await self._services.grants.renew(recording.call_id)
-        raise Failed(f"{self._services.rules.url_budget} signed URLs in a row did not work ({said})", code="url_expired")
+        raise Failed(
+            f"{self._services.rules.url_budget} signed URLs in a row did not work ({said})",
+            code="url_expired",
+        )
 
     def _task(self, call: Call, recording: Recording, present: tuple[str, ...]) -> Transfer:
         assert call.grant is not None and recording.recording_id is not None  # noqa: S101, PT018
@@ -134,7 +141,9 @@ class ArchiveRecordings:
         reason = recording.why_none or ("no_recording" if old else "no_recording_yet")
         message = f"the call started {show(recording.started)}"
         verdict = Verdict.ABSENT if old else Verdict.PENDING
-        return Finished(Outcome(key, verdict, reason, message, source=f"call {recording.call_id}", attempts=tries))
+        return Finished(
+            Outcome(key, verdict, reason, message, source=f"call {recording.call_id}", attempts=tries)
+        )
 
 
 def _kept(key: str, kept: Kept, tries: int) -> Finished:
@@ -190,7 +199,10 @@ async def archive(
         await _prepare(services, ask, request, run_id)
         ending = await run(job.line(expect), ledger, count, signals=signals)
     code = exit_code(
-        tally, unproven=bool(job.listing.findings.unsettled), interrupted=ending.interrupted, fatal=ending.fatal
+        tally,
+        unproven=bool(job.listing.findings.unsettled),
+        interrupted=ending.interrupted,
+        fatal=ending.fatal,
     )
     if not ask.dry_run:
         await ledger.end(run_id, exit_code=code, counts=tally.counts(), size=tally.bytes)

@@ -204,7 +204,7 @@ class FaultBoard:
 
 
 def _in_days(rule: FaultRule, request: Request) -> bool:
-    """Return whether the middle of a list request's window lies in one of the rule's days (all, when it names none).
+    """Return whether the middle of a list request lies in one of the rule's days (all, when it names none).
 
     The middle, because a careful client asks for a little more than the day on both sides.
     """

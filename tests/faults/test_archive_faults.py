@@ -81,7 +81,11 @@ def test_permanent_poison_fails_those_calls_and_no_others(tmp_path: Path, name: 
     with archiver(tmp_path, *rules(name, calls=victims), count=40) as it:
         ran = it.run(pace__retry_attempts=3)
         assert ran.result.exit_code is ExitCode.ITEMS
-        failed = {outcome.key.split("-")[0]: outcome.reason for outcome in ran.outcomes if outcome.verdict == "failed"}
+        failed = {
+            outcome.key.split("-")[0]: outcome.reason
+            for outcome in ran.outcomes
+            if outcome.verdict == "failed"
+        }
         assert failed == {str(call_id): reason for call_id in victims}
         it.check(missing=victims)
         # The poison goes away: the next run of the same span mends it, and fetches nothing else.
@@ -125,7 +129,13 @@ def test_expired_urls_are_renewed_before_use(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["list_unstable_order", "list_duplicates", "list_drifting_total", "list_insert_mid_walk", "list_page_cap"],
+    [
+        "list_unstable_order",
+        "list_duplicates",
+        "list_drifting_total",
+        "list_insert_mid_walk",
+        "list_page_cap",
+    ],
 )
 def test_a_list_that_moves_misses_nothing(tmp_path: Path, name: str) -> None:
     with archiver(tmp_path, *rules(name, rate=0.2, seconds=0.0), count=80, days=4) as it:
@@ -172,7 +182,9 @@ def test_a_recording_that_redirects_to_a_stranger_fails_and_no_token_leaves(tmp_
         faults = rules("recording_redirect_foreign", target=stranger.url.replace("127.0.0.1", "localhost"))
         with archiver(tmp_path, *faults, count=8) as it:
             ran = it.run()
-            assert {outcome.reason for outcome in ran.outcomes if outcome.verdict == "failed"} == {"forbidden_host"}
+            assert {outcome.reason for outcome in ran.outcomes if outcome.verdict == "failed"} == {
+                "forbidden_host"
+            }
             assert not it.recordings()
             assert it.sandbox.state.stats.recordings_host_authorization == 0
 
@@ -185,7 +197,9 @@ def test_a_refused_login_ends_with_exit_4(tmp_path: Path) -> None:
 
 
 def test_dropped_recordings_resume_by_range(tmp_path: Path) -> None:
-    with archiver(tmp_path, *rules("recording_reset", rate=0.5), count=12, seconds_min=20.0, seconds_max=30.0) as it:
+    with archiver(
+        tmp_path, *rules("recording_reset", rate=0.5), count=12, seconds_min=20.0, seconds_max=30.0
+    ) as it:
         ran = it.run(pace__retry_attempts=30)
         assert ran.result.exit_code is ExitCode.OK
         it.check()

@@ -108,7 +108,9 @@ def test_a_recording_that_appears_later_is_pending_then_archived(tmp_path: Path)
         assert [o.reason for o in second.outcomes if o.verdict == "pending"] == ["no_recording_yet"]
         sandbox.state.reveal_recording(call.call_id)
         third = it.run(None, None, now=night + 2 * DAY, archive__lookback="0d")
-        assert str(call.call_id) in {outcome.key.split("-")[0] for outcome in third.outcomes if outcome.verdict == "done"}
+        assert str(call.call_id) in {
+            outcome.key.split("-")[0] for outcome in third.outcomes if outcome.verdict == "done"
+        }
         it.run(None, None, now=END + DAY)
         it.check()
 
@@ -198,7 +200,11 @@ def test_s3_holds_what_a_folder_would(it: Archiver, s3: RunningS3, tmp_path: Pat
     assert ran.result.exit_code is ExitCode.OK, ran.outcomes
     it.dest = ""
     it.run()
-    folder = {path.relative_to(it.archive).as_posix(): path.read_bytes() for path in it.archive.rglob("*.*") if path.is_file()}
+    folder = {
+        path.relative_to(it.archive).as_posix(): path.read_bytes()
+        for path in it.archive.rglob("*.*")
+        if path.is_file()
+    }
     objects = s3_objects(s3, bucket, "archive/recordings/")
     assert {key.removeprefix("archive/"): body for key, body in objects.items()} == folder
     assert there.run()[Verdict.DONE] == 0
@@ -247,8 +253,15 @@ def test_no_secret_is_written_anywhere(tmp_path: Path) -> None:
     """Logs, ledger, sidecars, outcomes and exception texts of runs that meet every kind of trouble."""
     from tests.faults.test_archive_faults import TRANSIENT, rules
 
-    faults = (*rules(*TRANSIENT, rate=0.15, seconds=0.0), *rules("recording_poison", "recording_404", rate=0.1))
-    with running(sample(60, faults=faults)) as sandbox, (tmp_path / "log.txt").open("w") as log, logging_to(log):
+    faults = (
+        *rules(*TRANSIENT, rate=0.15, seconds=0.0),
+        *rules("recording_poison", "recording_404", rate=0.1),
+    )
+    with (
+        running(sample(60, faults=faults)) as sandbox,
+        (tmp_path / "log.txt").open("w") as log,
+        logging_to(log),
+    ):
         it = Archiver(sandbox, tmp_path)
         ran = it.run(pace__retry_attempts=4, archive__url_budget=2)
         it.run(pace__retry_attempts=4)

@@ -1,4 +1,4 @@
-"""Growth: ten times the calls, the same memory; the second run fetches nothing. Full size under ``-m soak``."""
+"""Growth: ten times the calls, the same memory; a second run fetches nothing. Full size: ``-m soak``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,18 @@ sys.exit(code)
 
 def measured(env: dict[str, str], dest: Path) -> tuple[dict[str, Any], int]:
     """Run the command; return its JSON and its peak memory in KiB, as the kernel counted it."""
-    command = [sys.executable, "-m", "mediapipe", "archive", "run", *SPAN, "--dest", str(dest), "--json", "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "mediapipe",
+        "archive",
+        "run",
+        *SPAN,
+        "--dest",
+        str(dest),
+        "--json",
+        "--quiet",
+    ]
     ran = subprocess.run([sys.executable, "-c", MEASURE, *command], env=env, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     report, peak = ran.stdout.splitlines()
