@@ -74,6 +74,7 @@ class Platform:
     v2: Callable[[], V2]
     v3_url: str
     v2_url: str
+    login: str
     pause: Pause
 
 
@@ -97,6 +98,7 @@ async def open_platform(settings: Settings) -> AsyncGenerator[Platform, None]:
             v2=lambda: V2(session(ours.v2_url, _v2_tokens(settings, http))),
             v3_url=ours.v3_url,
             v2_url=ours.v2_url,
+            login=ours.email or "",
             pause=pause,
         )
 

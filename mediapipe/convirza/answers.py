@@ -1,6 +1,6 @@
 """What an answer means: every known error shape, sorted by what to do next. Pure.
 
-Source: sections 6 and 7 of the API notes: E1 ``{statusCode, message, error, requestId}``, E2
+The known shapes: E1 ``{statusCode, message, error, requestId}``, E2
 ``{message, errors: [{name, message, …}]}``, E3 ``{result: "error", err}``, E4 ``{result: "error",
 data: "text"}``, E5 ``{code, message, request_id}``, E6 HTML or nothing from a proxy.
 """
@@ -19,7 +19,7 @@ from mediapipe.redact import quote_body, redact
 TRANSIENT_STATUSES = frozenset({408, 425, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524, 529})
 _MOST_FIELDS = 10
 NO_RECORDS = "no records found"
-"""V2 answers an empty list with this in an error shape (section 9, row 13)."""
+"""V2 answers an empty list with this in an error shape."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The v2 API, deprecated and still needed. Source: sections 1 and 4 of the API notes."""
+"""The v2 API, deprecated and still needed: calls are uploaded there and nowhere else."""
 
 from __future__ import annotations
 

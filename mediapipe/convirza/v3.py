@@ -1,4 +1,4 @@
-"""The v3 API: reading calls. Source: seeds 000 to 002 and section 6 of the API notes."""
+"""The v3 API: reading calls. Source: the vendor's pages "Get Calls List" and "Get Call By ID"."""
 
 from __future__ import annotations
 

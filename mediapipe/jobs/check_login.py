@@ -35,8 +35,8 @@ class Reached:
 async def check_login(platform: Platform, apis: Iterable[str]) -> list[Reached]:
     """Return for each of ``apis`` (``v3``, ``v2``) whether it answers this login, and who that is."""
     probes: dict[str, Callable[[], Awaitable[Reached]]] = {
-        "v3": lambda: _reached("v3", platform.v3_url, lambda: _v3(platform)),
-        "v2": lambda: _reached("v2", platform.v2_url, lambda: _v2(platform)),
+        "v3": lambda: _reached("v3", platform.v3_url, platform.login, lambda: _v3(platform)),
+        "v2": lambda: _reached("v2", platform.v2_url, platform.login, lambda: _v2(platform)),
     }
     return [await probes[api]() for api in apis]
 
@@ -53,13 +53,13 @@ async def _v2(platform: Platform) -> TokenSource:
     return v2.session.tokens
 
 
-async def _reached(api: str, url: str, probe: Callable[[], Awaitable[TokenSource]]) -> Reached:
+async def _reached(api: str, url: str, login: str, probe: Callable[[], Awaitable[TokenSource]]) -> Reached:
     try:
         user = (await probe()).user or User()
     except MediapipeError as error:
         ending = error.exit_code if isinstance(error, Fatal) else ExitCode.UNPROVEN
         return Reached(api, url, ok=False, message=str(error), code=error.code, exit_code=ending)
     role = ROLES.get(user.role_id or 0, "")
-    return Reached(
-        api, url, True, "", user.email or "", role, f"org unit {user.org_unit_id}" if user.org_unit_id else ""
-    )
+    unit = f"org unit {user.org_unit_id}" if user.org_unit_id else ""
+    # v2 names nobody, and a ready token has no login: then it is as whom we asked.
+    return Reached(api, url, ok=True, email=user.email or login, role=role, org_unit=unit)

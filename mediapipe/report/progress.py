@@ -6,6 +6,7 @@ above the bars without tearing them; the log uses it.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from types import TracebackType
@@ -19,6 +20,7 @@ from mediapipe.items import Outcome, Verdict
 tqdm.set_lock(threading.RLock())
 
 REDRAW_SECONDS = 0.1
+USUAL_WIDTH = 80
 TROUBLE = (Verdict.FAILED, Verdict.REJECTED, Verdict.UNCERTAIN)
 
 if TYPE_CHECKING:
@@ -39,6 +41,14 @@ def write_line(text: str, stream: TextIO) -> None:
     stream.flush()
 
 
+def _fixed_width(stream: TextIO) -> int | None:
+    """Return None where the terminal tells its width, else a usual one: some report 0 columns."""
+    try:
+        return None if os.get_terminal_size(stream.fileno()).columns else USUAL_WIDTH
+    except (OSError, ValueError):
+        return USUAL_WIDTH
+
+
 class Progress:
     """The bars of one run; a context manager. Totals may grow while it runs; safe to use from any thread."""
 
@@ -50,6 +60,7 @@ class Progress:
         self._lock = threading.Lock()
         if quiet or not self._stream.isatty():
             return
+        self._width = _fixed_width(self._stream)
         self._items = self._bar(title, unit=" items", position=0)
         self._bytes = self._bar("bytes", unit="B", unit_scale=True, position=1)
 
@@ -60,7 +71,8 @@ class Progress:
             unit_scale=unit_scale,
             position=position,
             file=self._stream,
-            dynamic_ncols=True,
+            ncols=self._width,
+            dynamic_ncols=self._width is None,
             mininterval=REDRAW_SECONDS,
             miniters=1,
             leave=False,

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from mediapipe.errors import ExitCode
 from mediapipe.jobs.archive_recordings import Ask
 from mediapipe.ledger.interface import State
-from tests.crash.world import World
+from tests.crash.world import KINDS, Death, World
 from tests.platform import BEGIN, DAY
 
 MINUTE = timedelta(minutes=1)
@@ -27,8 +27,10 @@ SETTLE = timedelta(minutes=15)
 LAST_DAY = 5
 
 days = st.integers(0, LAST_DAY - 1)
-minutes = st.sampled_from([0, 1, 3, 6, 720, 1430, 1436, 1439])
+minutes = st.sampled_from([0, 3, 720, 1439])
 """Around midnight, where two windows meet, and noon."""
+
+deaths = st.builds(Death, st.sampled_from(KINDS), st.sampled_from([0, 0, 1, 2, 5]), st.booleans())
 
 
 class EngineMachine(RuleBasedStateMachine):
@@ -56,15 +58,16 @@ class EngineMachine(RuleBasedStateMachine):
         stamp = started + delay * MINUTE
         self.world.platform.add(f"{self.serial}", started, "1" if recorded else None, stamp=stamp)
 
-    @rule(day=days, minute=minutes, recorded=st.booleans(), delay=st.sampled_from([0, 0, 8]))
+    @rule(day=days, minute=minutes, recorded=st.booleans(), delay=st.sampled_from([0, 8]))
     def a_call_appears(self, day: int, minute: int, recorded: bool, delay: int) -> None:
         """Of today or back-dated, and listed by its start or by a later time."""
         self._add(day, minute, recorded, delay)
 
-    @rule(day=days, several=st.integers(4, 9), recorded=st.booleans())
-    def many_calls_appear(self, day: int, several: int, recorded: bool) -> None:
+    @rule(day=days, several=st.integers(4, 9))
+    def many_calls_appear(self, day: int, several: int) -> None:
+        """More than one page; one of them has no recording."""
         for number in range(several):
-            self._add(day, 600 + 7 * number, recorded and number % 3 > 0)
+            self._add(day, 600 + 7 * number, number != 2)
 
     @rule(data=st.data())
     def a_recording_appears(self, data: st.DataObject) -> None:
@@ -72,37 +75,38 @@ class EngineMachine(RuleBasedStateMachine):
         if waiting:
             data.draw(st.sampled_from(waiting)).recording_id = "1"
 
-    @rule()
-    def all_urls_expire(self) -> None:
-        self.world.platform.expired = self.world.platform.issued
-
-    @rule(page=st.integers(1, 12), day=days, minute=minutes, recorded=st.booleans())
-    def a_call_will_appear_while_the_list_is_walked(
-        self, page: int, day: int, minute: int, recorded: bool
+    @rule(
+        day=days,
+        what=st.sampled_from(["a call comes", "a call comes", "a call goes", "the urls expire"]),
+        minute=minutes,
+        pages=st.integers(1, 3),
+    )
+    def something_happens_while_that_day_is_walked(
+        self, day: int, what: str, minute: int, pages: int
     ) -> None:
+        """Once, before the so-many-th page of the next run over it is answered."""
         platform = self.world.platform
-        left = page
+        left = pages
 
-        def appear(start: datetime, end: datetime, offset: int) -> None:
+        def happen(start: datetime, end: datetime, offset: int) -> None:
             nonlocal left
-            left -= 1
+            left -= start < BEGIN + day * DAY + DAY / 2 < end
             if left == 0:
-                self._add(day, minute, recorded)
+                left = -1
+                self._happen(what, start, end, day, minute)
 
-        platform.on_page = appear
+        platform.on_page = happen
 
-    @rule(page=st.integers(1, 8))
-    def the_urls_will_expire_while_the_list_is_walked(self, page: int) -> None:
+    def _happen(self, what: str, start: datetime, end: datetime, day: int, minute: int) -> None:
         platform = self.world.platform
-        left = page
-
-        def expire(start: datetime, end: datetime, offset: int) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                platform.expired = platform.issued
-
-        platform.on_page = expire
+        if what == "a call comes":
+            self._add(day, minute, recorded=True)
+        elif what == "the urls expire":
+            platform.expired = platform.issued
+        elif there := sorted(
+            (call.stamp, key) for key, call in platform.calls.items() if start <= call.stamp <= end
+        ):
+            del platform.calls[there[0][1]]  # everything behind it moves up
 
     @precondition(lambda self: self.now < BEGIN + LAST_DAY * DAY)
     @rule(hours=st.sampled_from([6, 24]))
@@ -111,10 +115,13 @@ class EngineMachine(RuleBasedStateMachine):
 
     # ── what is run ─────────────────────────────────────────────────────────────────────────────
 
-    @rule(step=st.integers(0, 120), nightly=st.booleans())
-    def a_run_dies(self, step: int, nightly: bool) -> None:
+    @rule(death=deaths, nightly=st.booleans(), fresh=st.sampled_from([0, 1, 2, 5]), day=days)
+    def a_run_dies(self, death: Death, nightly: bool, fresh: int, day: int) -> None:
+        """It has something to do, mostly."""
+        for number in range(fresh):
+            self._add(day, 300 + number, recorded=True)
         ask = Ask(self.now) if nightly and self._nights_work else Ask(self.now, BEGIN, self.now)
-        self.portal.call(lambda: self.world.run(ask, crash_at=step))
+        self.portal.call(lambda: self.world.run(ask, death=death))
         self._after()
 
     @rule()
@@ -164,8 +171,8 @@ class EngineMachine(RuleBasedStateMachine):
 
 
 QUICK = settings(
-    max_examples=25,
-    stateful_step_count=18,
+    max_examples=50,
+    stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     print_blob=True,

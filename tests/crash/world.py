@@ -1,14 +1,15 @@
 """A world in which a run can die at any step: before or after whatever reaches the outside.
 
-Every call to ledger, store and platform is a numbered step, one at a time, so that the same number is the
-same moment on every replay. When the chosen one is reached the run dies: from then on nothing it tries
-reaches the outside, and what it had in memory is gone.
+Every call to ledger, store and platform is a step, one at a time, so that the n-th of a kind is the same
+moment on every replay. When the chosen one is reached the run dies: from then on nothing it tries reaches
+the outside, and what it had in memory is gone.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -39,30 +40,45 @@ class Crash(BaseException):
     """The process died here."""
 
 
+@dataclass(frozen=True)
+class Death:
+    """A run dies before, or just after, the n-th step of a kind (counted from 0)."""
+
+    kind: str
+    number: int
+    after: bool
+
+
+KINDS = (
+    "begin", "anchor", "list_calls", "get_call", "claim", "list", "head", "stream", "fetch", "put recording",
+    "put sidecar", "settle", "cover", "items", "release", "end",
+)  # fmt: skip
+
+
 @dataclass
 class Steps:
-    """Numbers the steps of one run and kills it at one of them."""
+    """Counts the steps of one run and kills it at one of them."""
 
-    fatal: int = -1
-    taken: int = 0
+    death: Death | None = None
     dead: bool = False
 
     def __post_init__(self) -> None:
         self._turn = anyio.Lock()
+        self._taken: Counter[str] = Counter()
 
-    async def take(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def take(self, kind: str, work: Callable[[], Awaitable[T]]) -> T:
         async with self._turn:
             for _ in range(SETTLING):
                 await anyio.lowlevel.checkpoint()
-            self._here()
+            number = self._taken[kind]
+            self._taken[kind] += 1
+            self._here(Death(kind, number, after=False))
             answer = await work()
-            self._here()
+            self._here(Death(kind, number, after=True))
             return answer
 
-    def _here(self) -> None:
-        if not self.dead:
-            self.dead = self.taken == self.fatal
-            self.taken += 1
+    def _here(self, moment: Death) -> None:
+        self.dead = self.dead or moment == self.death
         if self.dead:
             raise Crash
 
@@ -79,23 +95,31 @@ class Stepping:
             return found
 
         async def step(*args: Any, **more: Any) -> Any:
-            return await self._steps.take(lambda: found(*args, **more))
+            return await self._steps.take(self._kind(name, args), lambda: found(*args, **more))
 
         return step
+
+    def _kind(self, name: str, args: tuple[Any, ...]) -> str:
+        return name
 
 
 class SteppingStore(Stepping):
     """A store whose calls are steps."""
 
+    def _kind(self, name: str, args: tuple[Any, ...]) -> str:
+        if name != "put":
+            return name
+        return "put sidecar" if args[0].endswith(".json") else "put recording"
+
     async def _all(self, pages: AsyncIterator[Any]) -> list[Any]:
         return [page async for page in pages]
 
     async def list(self, prefix: str) -> AsyncIterator[Any]:
-        for entry in await self._steps.take(lambda: self._all(self._inner.list(prefix))):
+        for entry in await self._steps.take("list", lambda: self._all(self._inner.list(prefix))):
             yield entry
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
-        for chunk in await self._steps.take(lambda: self._all(self._inner.stream(key))):
+        for chunk in await self._steps.take("stream", lambda: self._all(self._inner.stream(key))):
             yield chunk
 
 
@@ -110,7 +134,7 @@ class SteppingLedger(Stepping):
         return [page async for page in pages]
 
     async def items(self, *args: Any, **more: Any) -> AsyncIterator[Any]:
-        for page in await self._steps.take(lambda: self._all(self._inner.items(*args, **more))):
+        for page in await self._steps.take("items", lambda: self._all(self._inner.items(*args, **more))):
             yield page
 
     async def cover(self, scope: Any, start: datetime, end: datetime) -> Any:
@@ -118,7 +142,7 @@ class SteppingLedger(Stepping):
             self._watch(start, end)
             return await self._inner.cover(scope, start, end)
 
-        return await self._steps.take(cover)
+        return await self._steps.take("cover", cover)
 
 
 class WatchedStore(MemoryStore):
@@ -173,11 +197,11 @@ class World:
         finally:
             connection.close()
 
-    async def run(self, ask: Ask, *, crash_at: int = -1) -> Ran | None:
+    async def run(self, ask: Ask, *, death: Death | None = None) -> Ran | None:
         """Run the job; None when it died."""
         self.runs += 1
         self.known = {call.call_id: call.recording_id for call in self.platform.calls.values()}
-        steps, owner = Steps(crash_at), f"owner-{self.runs}"
+        steps, owner = Steps(death), f"owner-{self.runs}"
         before, started = dict(self.store.objects), len(self.platform.downloads)
         self.undisturbed = False
         async with await open_ledger(self.path, owner=owner) as ledger:
@@ -215,7 +239,9 @@ class World:
     def _before_cover(self, start: datetime, end: datetime) -> None:
         rows = self.rows()
         for call_id, recording_id in self.known.items():
-            call = self.platform.calls[call_id]
+            call = self.platform.calls.get(call_id)
+            if call is None:  # it vanished meanwhile
+                continue
             # What is listed by another time than its start may be the next window's to find.
             if call.started is None or call.started != call.stamp or not start <= call.started < end:
                 continue
@@ -256,7 +282,9 @@ class World:
         """Assert that every call that the platform had when the run began is archived or waited for."""
         rows, sidecars = self.rows(), self.store.sidecars
         for call_id, recording_id in self.known.items():
-            call = self.platform.calls[call_id]
+            call = self.platform.calls.get(call_id)
+            if call is None:  # it vanished meanwhile
+                continue
             if call.started is None or not start <= call.started < end:
                 continue
             item = item_key(call_id, recording_id)

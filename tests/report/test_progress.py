@@ -1,4 +1,9 @@
+import fcntl
 import io
+import os
+import pty
+import struct
+import termios
 import threading
 import time
 
@@ -89,3 +94,16 @@ def test_a_line_goes_to_its_stream_only(capsys):
     write_line("hello", stream)
     assert stream.getvalue() == "hello\n"
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_that_tells_no_width_gets_bars_of_a_usual_one() -> None:
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
+    with os.fdopen(terminal, "w") as stream:
+        with Progress("archive.run", stream=stream) as progress:
+            progress.grow(2)
+            progress.update(Outcome("1-2", Verdict.DONE, bytes=10))
+        stream.flush()
+        drawn = os.read(controller, 65536)
+    os.close(controller)
+    assert b"archive.run" in drawn
