@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import SimpleNamespace
+from typing import Any, BinaryIO, cast
 
 from mediapipe.convirza.grants import Grants
 from mediapipe.convirza.models import Call, Grant, Page
@@ -21,8 +22,8 @@ from mediapipe.jobs.archive_recordings import Ask, Result, archive
 from mediapipe.layout import Layout
 from mediapipe.ledger.interface import Scope
 from mediapipe.listing import Rules
-from mediapipe.pacing import ByteBudget, Pause, RetryPolicy
-from mediapipe.services import ArchiveServices, Platform
+from mediapipe.pacing import ByteBudget, RetryPolicy
+from mediapipe.services import ArchiveServices
 from mediapipe.stores.interface import Conflict, Created, Listed, NotThere, ObjectInfo, Same
 from mediapipe.transfer import Tools
 from tests.engine import Sunk
@@ -236,7 +237,7 @@ def services_of(
     """Return the services of a run over fakes."""
     layout = Layout()
     return ArchiveServices(
-        platform=Platform(platform, platform, "https://v3", "https://v2", Pause()),
+        platform=cast(Any, SimpleNamespace(v3=platform)),
         grants=Grants(platform.get_call, margin=60.0),
         tools=Tools(downloader, store, layout, ONCE, ByteBudget(1_000_000), 100_000),
         existing=Existing(store, layout, ONCE),
