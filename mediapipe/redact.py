@@ -27,7 +27,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(?i)([\"']{_KEY}[\"']\s*:\s*)'(?:[^'\\]|\\.)*'?"), rf"\1'{MASK}'"),
     # Authorization: Bearer …
     (re.compile(rf"(?i)\b(bearer\s+)(?!\*\*\*)(?=\S{{8}}){_VALUE}"), rf"\1{MASK}"),
-    (re.compile(r"\b([Bb]asic\s+)(?=\S*[0-9A-Z=])[A-Za-z0-9+/=_-]{8,}"), rf"\1{MASK}"),
+    (re.compile(rf"\b([Bb]asic\s+)(?!\*\*\*)(?=\S{{8}})(?=\S*[0-9A-Z=]){_VALUE}"), rf"\1{MASK}"),
     (re.compile(r"(?i)\b(authorization\s*[:=]\s*)(?!\*\*\*)(?!bearer\b)\S+(?:\s+\S+)?"), rf"\1{MASK}"),
     # key=value in queries, form bodies and our own messages; also percent-encoded, and key: value
     (re.compile(rf"(?i)(?<![A-Za-z0-9_-])({_KEY}=)(?!\*\*\*){_VALUE}"), rf"\1{MASK}"),

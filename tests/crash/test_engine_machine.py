@@ -26,11 +26,26 @@ MINUTE = timedelta(minutes=1)
 SETTLE = timedelta(minutes=15)
 LAST_DAY = 5
 
-days = st.integers(0, LAST_DAY - 1)
-minutes = st.sampled_from([0, 3, 720, 1439])
+days = st.sampled_from([0, 0, 1, 1, 2, 2, 3, 4])
+"""The first ones have been by from the beginning."""
+minutes = st.sampled_from([0, 720, 1439])
 """Around midnight, where two windows meet, and noon."""
 
+AROUND_THE_EFFECT = (
+    "claim",
+    "fetch",
+    "put recording",
+    "put recording",
+    "put sidecar",
+    "put sidecar",
+    "settle",
+)
+EVENTS = ("nothing", "a call comes", "a call goes", "the urls expire")
+
 deaths = st.builds(Death, st.sampled_from(KINDS), st.sampled_from([0, 0, 1, 2, 5]), st.booleans())
+deaths_near = st.builds(
+    Death, st.sampled_from(AROUND_THE_EFFECT), st.sampled_from([0, 0, 1, 2]), st.booleans()
+)
 
 
 class EngineMachine(RuleBasedStateMachine):
@@ -43,7 +58,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.portal = self.stack.enter_context(start_blocking_portal())
         self.world = World(folder, workers, lookback * DAY)
         self.serial = 0
-        self.now = BEGIN + 2 * DAY
+        self.now = BEGIN + 3 * DAY
         self.mark: datetime | None = None
 
     def teardown(self) -> None:
@@ -75,12 +90,7 @@ class EngineMachine(RuleBasedStateMachine):
         if waiting:
             data.draw(st.sampled_from(waiting)).recording_id = "1"
 
-    @rule(
-        day=days,
-        what=st.sampled_from(["a call comes", "a call comes", "a call goes", "the urls expire"]),
-        minute=minutes,
-        pages=st.integers(1, 3),
-    )
+    @rule(day=days, what=st.sampled_from(EVENTS), minute=minutes, pages=st.integers(1, 3))
     def something_happens_while_that_day_is_walked(
         self, day: int, what: str, minute: int, pages: int
     ) -> None:
@@ -115,14 +125,24 @@ class EngineMachine(RuleBasedStateMachine):
 
     # ── what is run ─────────────────────────────────────────────────────────────────────────────
 
-    @rule(death=deaths, nightly=st.booleans(), fresh=st.sampled_from([0, 1, 2, 5]), day=days)
-    def a_run_dies(self, death: Death, nightly: bool, fresh: int, day: int) -> None:
-        """It has something to do, mostly."""
-        for number in range(fresh):
-            self._add(day, 300 + number, recorded=True)
+    @rule(death=deaths, nightly=st.booleans())
+    def a_run_dies(self, death: Death, nightly: bool) -> None:
         ask = Ask(self.now) if nightly and self._nights_work else Ask(self.now, BEGIN, self.now)
         self.portal.call(lambda: self.world.run(ask, death=death))
         self._after()
+
+    @rule(death=deaths_near, fresh=st.sampled_from([1, 2, 5]), day=st.sampled_from([0, 2]))
+    def a_run_dies_with_something_in_hand(self, death: Death, fresh: int, day: int) -> None:
+        for number in range(fresh):
+            self._add(day, 300 + number, recorded=True)
+        self.a_run_dies(death, nightly=False)
+
+    @rule(day=st.sampled_from([0, 2]), what=st.sampled_from(EVENTS), pages=st.sampled_from([1, 2, 2, 3]))
+    def a_run_meets_events(self, day: int, what: str, pages: int) -> None:
+        self.many_calls_appear(day, 5)
+        self._add(day - 1 if day else 0, 1439, recorded=True, delay=8)
+        self.something_happens_while_that_day_is_walked(day, what, 720, pages)
+        self.a_run_over_everything()
 
     @rule()
     def a_run_over_everything(self) -> None:
@@ -171,8 +191,8 @@ class EngineMachine(RuleBasedStateMachine):
 
 
 QUICK = settings(
-    max_examples=50,
-    stateful_step_count=20,
+    max_examples=30,
+    stateful_step_count=12,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     print_blob=True,
