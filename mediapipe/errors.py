@@ -8,8 +8,8 @@
     │   │   └── UnsafeDestination    the store would let a recording be overwritten
     │   ├── CredentialsError     4   login refused, token dead, permission missing
     │   ├── PlatformDown         5   the far side stayed unreachable after every retry
-    │   ├── LedgerUnavailable    1   the ledger cannot be opened, read or written
-    │   └── DiskFull             1   no room for spool or ledger
+    │   ├── LedgerUnavailable    *   the ledger cannot be opened, read or written; its code says which exit
+    │   └── DiskFull             5   no room for spool, outcomes or ledger
     ├── ItemError                one item's outcome; its siblings go on
     │   ├── Rejected             will never pass as it is
     │   └── Failed               may pass when run again
@@ -21,7 +21,9 @@ The class docstring's first line is the default message.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import ClassVar
 
 
 class ExitCode(IntEnum):
@@ -109,11 +111,26 @@ class LedgerUnavailable(Fatal):
 
     code = "ledger"
 
+    _EXIT_CODES: ClassVar[Mapping[str, ExitCode]] = {
+        "ledger_access": ExitCode.CREDENTIALS,
+        "ledger_missing": ExitCode.USAGE,
+        "ledger_newer": ExitCode.USAGE,
+        "ledger_damaged": ExitCode.USAGE,
+        # The run had begun: what it did is safe, and that it covered its span is not proven.
+        "ledger_busy": ExitCode.UNPROVEN,
+        "ledger_lost": ExitCode.UNPROVEN,
+    }
+
+    def __init__(self, message: str = "", *, code: str = "", hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.exit_code = self._EXIT_CODES.get(self.code, ExitCode.BUG)
+
 
 class DiskFull(Fatal):
     """There is no room left on a disk the run writes to."""
 
     code = "disk_full"
+    exit_code = ExitCode.UNPROVEN
     hint = "free some space and run again; nothing is lost"
 
 

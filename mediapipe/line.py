@@ -59,13 +59,15 @@ class Batch:
 class Entry(Generic[T]):
     """One item from a source: what to claim, what the stages need, and the batch it counts in.
 
-    ``closes`` are ledger keys that its receipt replaces.
+    ``closes`` are ledger keys that its receipt replaces; ``source`` names where the item comes from, for
+    outcomes that do not say it better.
     """
 
     want: Want
     payload: T
     batch: Batch | None = None
     closes: tuple[str, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from mediapipe.convirza.grants import Grants
@@ -66,10 +66,11 @@ class Request:
 
 @dataclass(slots=True)
 class Findings:
-    """What a run learned besides its outcomes."""
+    """What a run learned besides its outcomes. ``walked_to`` is how far the windows got."""
 
     windows: int = 0
     unsettled: list[dict[str, str]] = field(default_factory=list)
+    walked_to: datetime | None = None
     watermark: datetime | None = None
 
 
@@ -145,6 +146,7 @@ class Listing:
                             stack.extend(reversed(window.halves()))
                         else:
                             yield page
+            self.findings.walked_to = day.end
         async for entries in self._left_open():
             yield entries
 
@@ -228,7 +230,8 @@ class Listing:
         started = call.started or UNDATED
         want = Want(key or item_key(call.call_id, call.recording_id), call.call_id, started)
         closes = (safe_call_id(call.call_id),) if call.recording_id is not None else ()
-        return Entry(want, Recording(call.call_id, call.recording_id, started, why_none), batch, closes)
+        recording = Recording(call.call_id, call.recording_id, started, why_none)
+        return Entry(want, recording, batch, closes, source=f"call {call.call_id}")
 
     def _lost(self, window: Span, error: Transient | ItemError) -> None:
         self._unsettled(window, f"could not be listed: {error}")
@@ -239,6 +242,7 @@ class Listing:
 
     def _unsettled(self, window: Span, reason: str) -> None:
         log.error("window %s: %s", window, reason)
+        self.findings.walked_to = window.end
         lost = {"start": show(window.start), "end": show(window.end), "reason": reason}
         self.findings.unsettled.append(lost)
 
@@ -278,4 +282,4 @@ class Listing:
             return self._entry(call, None, key=item.key)
         entry = self._entry(call, None)
         closes = entry.closes if item.key == entry.want.key else (*entry.closes, item.key)
-        return Entry(entry.want, entry.payload, None, closes)
+        return replace(entry, closes=closes)

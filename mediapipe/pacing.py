@@ -64,8 +64,15 @@ def http_date(raw: str) -> float | None:
         return None
 
 
+RETRIES_UNSAID = 3
+
+
 def _say(details: stamina.instrumentation.RetryDetails) -> None:
-    log.info("try %d failed, again in %.1f s: %s", details.retry_num, details.wait_for, details.caused_by)
+    # One failed try is everyday; the third in a row is worth a line in the morning.
+    level = logging.INFO if details.retry_num >= RETRIES_UNSAID else logging.DEBUG
+    log.log(
+        level, "try %d failed, again in %.1f s: %s", details.retry_num, details.wait_for, details.caused_by
+    )
 
 
 # In place of stamina's own line, which speaks of callables and their arguments.

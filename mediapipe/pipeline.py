@@ -23,7 +23,7 @@ import logging
 import signal
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeAlias, TypeVar
 
 import anyio
@@ -274,7 +274,9 @@ class _Run(Generic[T]):
                 del self.flights[flight.claim.key]
                 if STATES[finished.outcome.verdict] in self.line.takes:
                     self.counted.add(flight.claim.key)
-            self.sink(finished.outcome)
+            source = flight.entry.source if flight is not None else ""
+            named = replace(finished.outcome, source=finished.outcome.source or source)
+            self.sink(named)
             if flight is not None and flight.entry.batch:
                 await flight.entry.batch.leave()
 

@@ -28,8 +28,19 @@ KeyPath = tuple[str, ...]
 SHORT_NAMES: Mapping[KeyPath, str] = {("archive", "dest"): "MEDIAPIPE_DEST"}
 """Variables that are named like their flag, not like their section."""
 
-OTHER_VARIABLES = frozenset({"MEDIAPIPE_PROFILE", "MEDIAPIPE_CONFIG_DIR"})
-"""Variables that are read before there are settings."""
+OTHER_VARIABLES = frozenset(
+    {
+        "MEDIAPIPE_PROFILE",
+        "MEDIAPIPE_CONFIG_DIR",
+        # Flags of a command that are no settings; the command line reads them itself.
+        "MEDIAPIPE_DRY_RUN",
+        "MEDIAPIPE_ENGINE",
+        "MEDIAPIPE_FROM",
+        "MEDIAPIPE_JSON",
+        "MEDIAPIPE_TO",
+    }
+)
+"""Variables that are not settings."""
 
 COMMAND_SECONDS = 30.0
 
@@ -120,7 +131,7 @@ class EnvironmentLayer(Layer):
         short = {f"MEDIAPIPE_{'_'.join(path).upper()}": name for path, name in SHORT_NAMES.items()}
         self.warnings = tuple(
             f"environment variable {name} is not known and was ignored"
-            + (f"; did you mean {short[name]}?" if name in short else did_you_mean(name, allowed))
+            + (f"; did you mean {short[name]}?" if name in short else _similar(name, allowed))
             for name in strange
         )
 
@@ -128,6 +139,14 @@ class EnvironmentLayer(Layer):
         """Name the variable, or those of a section."""
         inside = [mine for mine in self.values if mine[: len(path)] == path]
         return f"environment variable {', '.join(map(variable_of, inside or [path]))}"
+
+
+def _similar(name: str, allowed: Iterable[str]) -> str:
+    """Compare without the prefix that all names share: it would make any two of them look alike."""
+    prefix = name.partition("_")[0] + "_"
+    rest = {other.removeprefix(prefix): other for other in allowed if other.startswith(prefix)}
+    close = difflib.get_close_matches(name.removeprefix(prefix), list(rest), n=1)
+    return f"; did you mean {rest[close[0]]}?" if close else ""
 
 
 def _from_text(field: FieldInfo, text: str) -> Any:

@@ -48,6 +48,7 @@ class Transfer:
     record: Mapping[str, Any] = field(repr=False)
     url: str = field(repr=False)
     claimed_duration_s: float | None = None
+    claimed_bytes: int | None = None
     present: tuple[str, ...] = ()
 
     @property
@@ -101,7 +102,7 @@ async def transfer(task: Transfer, tools: Tools) -> Kept | NeedsGrant:
     adopted = await _adopt(task, tools)
     if adopted is not None:
         return adopted
-    async with tools.budget.reserve(tools.spool_memory):
+    async with tools.budget.reserve(max(tools.spool_memory, task.claimed_bytes or 0)):
         with SpooledTemporaryFile(max_size=tools.spool_memory) as spooled:
             spool = cast(BinaryIO, spooled)
             headers: list[Header] = []
@@ -130,6 +131,8 @@ def inspect(spool: BinaryIO, arrived: Download, task: Transfer, *, keep_unreadab
         what = f"an error page ({page})" if page else "no audio format known here"
         start = quote_body(head, 80) if page else head[:16].hex(" ")
         raise Transient(f"the body is {what}: {start}", code="error_page" if page else "not_audio")
+    if header.duration_s == 0:
+        raise Transient(f"the {header.format.extension} file holds no audio, only a header", code="no_audio")
     if not arrived.proven and _cut_short(header, task.claimed_duration_s):
         raise Transient(
             "the body ends before the recording does, and its length was not announced", code="short_body"
@@ -178,13 +181,15 @@ async def _adopt(task: Transfer, tools: Tools) -> Kept | None:
         if key.endswith(SIDECAR_SUFFIX):
             continue
         info = await _patiently(tools, lambda key=key: tools.store.head(key))  # type: ignore[misc]
-        if info and info.sha256 is not None and info.metadata.get("item", task.key) == task.key:
+        if info and info.sha256 is not None:
             found.append(info)
     for info in found:
         name = _sidecar_name(info.key)
         if name in task.present and await _agrees(tools, name, info.key, str(info.sha256), info.size):
             return Kept(info.key, str(info.sha256), info.size, "present")
     for info in found:
+        if info.metadata.get("item") != task.key:
+            continue  # whose it is cannot be told: fetch, and let the put say whether the bytes are the same
         header = await _read_back(tools, info)
         if header is None or not info.key.endswith("." + header.format.extension):
             continue
@@ -210,7 +215,7 @@ async def _read_back(tools: Tools, info: ObjectInfo) -> Header | None:
             spool.write(chunk)
         return hasher.hexdigest()
 
-    async with tools.budget.reserve(tools.spool_memory):
+    async with tools.budget.reserve(max(tools.spool_memory, info.size)):
         with SpooledTemporaryFile(max_size=tools.spool_memory) as spooled:
             spool = cast(BinaryIO, spooled)
             if await _patiently(tools, lambda: copy(spool)) != info.sha256:

@@ -261,10 +261,28 @@ def test_a_sidecar_is_the_same_whoever_writes_it(tmp_path: Path, body: bytes) ->
 
 
 def test_a_recording_without_its_sidecar_is_adopted_and_not_fetched(site: Site) -> None:
+    first = site.run()
+    (site.folder / f"{STEM}.json").unlink()
+    site.requests.clear()
+    assert site.run(site.task(present=(first.key,))) == replace(first, how="adopted")
+    assert site.requests == []
+    assert json.loads(site.files[f"{STEM}.json"])["sha256"] == hashlib.sha256(wav()).hexdigest()
+
+
+def test_whole_audio_of_somebody_else_under_the_key_is_a_conflict_and_never_adopted(site: Site) -> None:
+    """Nothing is wrong with it, except that it is another recording."""
+    foreign = wav() + bytes(2)
+    foreign = foreign[:4] + (len(foreign) - 8).to_bytes(4, "little") + foreign[8:]
+    present = site.put(f"{STEM}.wav", foreign)
+    with pytest.raises(Conflict):
+        site.run(site.task(present=present))
+    assert site.files == {f"{STEM}.wav": foreign}
+
+
+def test_the_same_bytes_without_our_mark_are_fetched_and_recognised(site: Site) -> None:
     present = site.put(f"{STEM}.wav", wav())
     kept = site.run(site.task(present=present))
-    assert (kept.how, kept.key, kept.size) == ("adopted", f"{STEM}.wav", len(wav()))
-    assert site.requests == []
+    assert (kept.how, kept.key) == ("fetched", f"{STEM}.wav")
     assert json.loads(site.files[f"{STEM}.json"])["sha256"] == hashlib.sha256(wav()).hexdigest()
 
 

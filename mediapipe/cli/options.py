@@ -29,14 +29,37 @@ LedgerDsn = Annotated[
 Workers = Annotated[
     int | None, typer.Option("--workers", metavar="N", help="Items in hand at a time, at most.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of a table.")]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        envvar="MEDIAPIPE_JSON",
+        show_envvar=False,
+        help="One JSON object on stdout instead of a table.",
+    ),
+]
 Quiet = Annotated[bool | None, typer.Option("--quiet", help="No progress bars; warnings and errors only.")]
 LogFormat = Annotated[
     str | None, typer.Option("--log-format", metavar="text|json", help="Form of the log on stderr.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        envvar="MEDIAPIPE_DRY_RUN",
+        show_envvar=False,
+        help="Say what would be done; change nothing.",
+    ),
+]
 Engine = Annotated[
-    str, typer.Option("--engine", metavar="local", help="Where the work runs; only local yet.")
+    str,
+    typer.Option(
+        "--engine",
+        envvar="MEDIAPIPE_ENGINE",
+        show_envvar=False,
+        metavar="local",
+        help="Where the work runs; only local yet.",
+    ),
 ]
 Dest = Annotated[
     str | None,
@@ -44,10 +67,23 @@ Dest = Annotated[
 ]
 From = Annotated[
     str | None,
-    typer.Option("--from", metavar="WHEN", help="Start of the span: 2026-02-01, an ISO 8601 instant, -1d."),
+    typer.Option(
+        "--from",
+        envvar="MEDIAPIPE_FROM",
+        show_envvar=False,
+        metavar="WHEN",
+        help="Start of the span: 2026-02-01, an ISO 8601 instant, -1d.",
+    ),
 ]
 To = Annotated[
-    str | None, typer.Option("--to", metavar="WHEN", help="Its end, exclusive; as --from. Default: now.")
+    str | None,
+    typer.Option(
+        "--to",
+        envvar="MEDIAPIPE_TO",
+        show_envvar=False,
+        metavar="WHEN",
+        help="Its end, exclusive; as --from. Default: now.",
+    ),
 ]
 Tz = Annotated[str | None, typer.Option("--tz", metavar="ZONE", help="Zone of dates without an offset.")]
 

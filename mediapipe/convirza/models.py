@@ -7,6 +7,7 @@ signed URL of a recording, never shows in a repr.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -86,6 +87,7 @@ class RecordingDetails(BaseModel):
     url: Annotated[SecretStr | None, BeforeValidator(_as_text)] = None
     expires_at: Annotated[float | None, BeforeValidator(instant)] = None
     duration: Annotated[str | None, BeforeValidator(_as_text)] = None
+    size: Annotated[str | None, BeforeValidator(_as_text)] = None
 
 
 class _Detail(BaseModel):
@@ -132,7 +134,8 @@ class Grant:
 class Call:
     """One call: its id, when it started (UTC), its recording if it has one, and its record.
 
-    ``claimed_duration_s`` is what ``recording_details.duration`` says, in seconds.
+    ``claimed_duration_s`` and ``claimed_bytes`` are what ``recording_details`` says: the size is that of the
+    uncompressed audio, so what is served may be far smaller.
     """
 
     call_id: str
@@ -141,6 +144,7 @@ class Call:
     claimed_duration_s: float | None
     raw: Mapping[str, Any] = field(repr=False)
     grant: Grant | None = field(repr=False, default=None)
+    claimed_bytes: int | None = None
 
     @property
     def record(self) -> dict[str, Any]:
@@ -169,9 +173,16 @@ def read_call(raw: object, *, server_time: float) -> Call:
         started=started,
         recording_id=((details.recording_id if details else None) or NO_RECORDING_ID) if grant else None,
         claimed_duration_s=clock_duration(details.duration) if details else None,
+        claimed_bytes=claimed_size(details.size) if details else None,
         raw=cast(Mapping[str, Any], raw),  # pydantic has read fields from it
         grant=grant,
     )
+
+
+def claimed_size(text: str | None) -> int | None:
+    """Return ``"39009kB"`` in bytes: the platform's kB are 1,024 bytes; None for anything else."""
+    match = re.fullmatch(r"\s*([0-9]{1,12})\s*kB\s*", text or "", re.IGNORECASE)
+    return int(match[1]) * 1024 if match else None
 
 
 def clock_duration(text: str | None) -> float | None:
@@ -190,10 +201,21 @@ def clock_duration(text: str | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of the calls list; ``total`` is what the platform says the whole list holds, if it says."""
+    """One page of the calls list; ``total`` is what the platform says the whole list holds, if it says.
+
+    ``received`` is how many records the page had (None: as many as there are calls); ``unreadable`` of
+    them are no calls that can be read.
+    """
 
     calls: tuple[Call, ...]
     total: int | None
+    received: int | None = None
+    unreadable: int = 0
+
+    @property
+    def length(self) -> int:
+        """How far the offset moves behind this page."""
+        return len(self.calls) if self.received is None else self.received
 
 
 class User(BaseModel):

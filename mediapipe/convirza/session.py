@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import anyio.to_thread
 import httpx
@@ -26,11 +26,14 @@ from mediapipe.redact import MASK, redact
 
 USER_AGENT = f"convirza-mediapipe/{__version__}"
 
+TOKEN_DEADLINE_S = 60.0
 RENEWALS = 4
 """Fresh tokens tried on one read before a 401 counts as a refusal of the login itself."""
 
 SHORTEST_SECRET = 4
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
+
+T = TypeVar("T")
 
 HttpClient = httpx.AsyncClient
 Query = Mapping[str, str | int | list[str]]
@@ -138,6 +141,11 @@ class TokenSource(Protocol):
         ...
 
 
+def as_answer(answer: Answer) -> Answer:
+    """Read an answer as what it is."""
+    return answer
+
+
 class Session:
     """Requests to one generation's API under one login."""
 
@@ -159,13 +167,26 @@ class Session:
         self._retry = retry
         self.requests = 0
 
-    async def get(self, path: str, query: Query | None = None, *, doing: str) -> Answer:
-        """GET ``path`` and return its JSON; repeated on passing faults, the token renewed on 401.
+    async def get(
+        self,
+        path: str,
+        query: Query | None = None,
+        *,
+        doing: str,
+        read: Callable[[Answer], T] = as_answer,  # type: ignore[assignment]
+    ) -> T:
+        """GET ``path`` and return what ``read`` makes of its JSON; the token is renewed on 401.
+
+        Repeated on passing faults; one of them is an answer that ``read`` finds unreadable.
 
         Raises ``Transient`` when it stayed unreachable, ``CredentialsError``, or ``Rejected`` with the
         platform's words (``code`` is ``http_404`` and the like).
         """
-        return await self._retry.run(lambda: self._get(path, query, doing))
+
+        async def once() -> T:
+            return read(await self._get(path, query, doing))
+
+        return await self._retry.run(once)
 
     async def _get(self, path: str, query: Query | None, doing: str) -> Answer:
         token = await self.tokens.bearer()
@@ -211,7 +232,8 @@ async def _token_call(
     form: Mapping[str, str] | None,
     doing: str,
 ) -> Tokens:
-    with translated(doing):
+    # The caller holds a lock that other processes wait for.
+    with translated(doing), anyio.fail_after(TOKEN_DEADLINE_S):
         response = await http.post(url, json=json, data=form)
     words = _without(
         response.content, *(value for name, value in (json or form or {}).items() if name in _SECRETS)

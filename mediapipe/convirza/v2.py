@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mediapipe.convirza.session import Session
+from mediapipe.convirza.session import Session, as_answer
 
 
 class V2:
@@ -16,4 +16,4 @@ class V2:
     async def probe(self) -> None:
         """Ask for one audio file's entry: shows that the token is taken. Raises as ``Session.get`` does."""
         query: Mapping[str, int] = {"limit": 1, "offset": 0}
-        await self.session.get("/misc/getaudiolist", query, doing="list v2 audio")
+        await self.session.get("/misc/getaudiolist", query, doing="list v2 audio", read=as_answer)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from mediapipe.convirza.models import Call, Page, read_call
-from mediapipe.convirza.session import Query, Session
+from mediapipe.convirza.session import Answer, Query, Session
 from mediapipe.errors import CredentialsError, Failed, Rejected, Transient
 
-MAX_SPAN_DAYS = 31
-MAX_PAGE = 200
 INCLUDE = "tags,comments,custom_sources,recordings"
 """Always asked for: without ``recordings`` no recording is shown at all."""
+
+
+log = logging.getLogger(__name__)
 
 
 def api_time(moment: datetime) -> str:
@@ -42,14 +44,17 @@ class V3:
             "include": INCLUDE,
         }
         doing = f"list calls {api_time(start)} to {api_time(end)}, offset {offset}"
-        answer = await self.session.get("/conversations/calls", query, doing=doing)
-        data = _data(answer.body, doing)
-        raw, total = data.get("calls"), _total(data.get("total"))
-        if raw is None and total is not None and offset >= total:
-            raw = []  # nothing may be said as null, or not at all
-        if not isinstance(raw, list):
-            raise Transient(f"{doing}: the answer holds no list of calls", code="unreadable_answer")
-        return Page(tuple(read_call(item, server_time=answer.server_time) for item in raw), total)
+
+        def read(answer: Answer) -> Page:
+            data = _data(answer.body, doing)
+            raw, total = data.get("calls"), _total(data.get("total"))
+            if raw is None and total is not None and offset >= total:
+                raw = []  # nothing may be said as null, or not at all
+            if not isinstance(raw, list):
+                raise Transient(f"{doing}: the answer holds no list of calls", code="unreadable_answer")
+            return _page(raw, total, answer.server_time)
+
+        return await self.session.get("/conversations/calls", query, doing=doing, read=read)
 
     async def get_call(self, call_id: str) -> Call | None:
         """Return one call with a fresh grant, or None when the platform does not know it (any more).
@@ -59,11 +64,20 @@ class V3:
         A 404 may also mean out of scope: it is never a reason to delete anything.
         """
         doing = f"get call {call_id}"
+
+        def read(answer: Answer) -> Call:
+            data = _data(answer.body, doing)
+            raw = data.get("result")
+            call = read_call(raw if raw is not None else data, server_time=answer.server_time)
+            if call.call_id != call_id:
+                raise Transient(f"{doing}: the platform sent another call", code="unreadable_answer")
+            return call
+
         try:
             # A dot segment would be taken for the way to another endpoint.
             part = quote(call_id, safe="", errors="surrogatepass").replace(".", "%2E")
             path = f"/conversations/calls/{part}"
-            answer = await self.session.get(path, {"include": INCLUDE}, doing=doing)
+            return await self.session.get(path, {"include": INCLUDE}, doing=doing, read=read)
         except Rejected as error:
             if error.code == "http_404":
                 return None
@@ -73,12 +87,18 @@ class V3:
                 raise
             # Lists are answered for this login, so this is about the one call, not about the login.
             raise Failed(error.message, code="forbidden") from error
-        data = _data(answer.body, doing)
-        raw = data.get("result")
-        call = read_call(raw if raw is not None else data, server_time=answer.server_time)
-        if call.call_id != call_id:
-            raise Transient(f"{doing}: the platform sent another call", code="unreadable_answer")
-        return call
+
+
+def _page(raw: list[Any], total: int | None, server_time: float) -> Page:
+    """Read a page; a record that cannot be read must not cost the others, nor be forgotten."""
+    calls, unreadable = [], 0
+    for record in raw:
+        try:
+            calls.append(read_call(record, server_time=server_time))
+        except Transient as error:
+            unreadable += 1
+            log.warning("%s", error)
+    return Page(tuple(calls), total, len(raw) if unreadable else None, unreadable)
 
 
 def _total(value: object) -> int | None:

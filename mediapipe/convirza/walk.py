@@ -53,6 +53,7 @@ class _Walk:
     repeats: int = 0
     """Calls that came on a second page: the order moved, or the offset is ignored."""
     repeated_page: bool = False
+    unreadable: int = 0
 
     @property
     def total(self) -> int | None:
@@ -114,19 +115,22 @@ class Walker:
             page = await self.list_page(asked, offset)
             this.pages += 1
             # Behind the last row a window function (COUNT(*) OVER ()) has no row to say the total on.
-            if page.calls or page.total or not offset:
+            if page.length or page.total or not offset:
                 this.totals.add(page.total)
-            if not page.calls:
+            if not page.length:
                 return
+            this.unreadable += page.unreadable
             there = {call.call_id for call in page.calls}
             fresh = there - this.ids
             this.repeats += len(there) - len(fresh)
-            if not fresh:  # the same calls again: the offset is ignored, or the list moved under us
+            if (
+                not fresh and page.calls
+            ):  # the same calls again: the offset is ignored, or the list moved under us
                 this.repeated_page = True
                 return
             this.ids |= fresh
             yield page
-            offset += len(page.calls)
+            offset += page.length
 
     def _splittable(self, span: Span, page: Page) -> bool:
         return (page.total or 0) > self.max_calls and span.end - span.start > SHORTEST_WINDOW
@@ -148,6 +152,8 @@ def _unsettled(this: _Walk, before: _Walk | None, seen: set[str]) -> str:
     shows some twice.
     """
     total = this.total
+    if this.unreadable:
+        return f"{this.unreadable} records of the list are no calls that can be read"
     if total == _MOVED:
         return "the total moved during the walk"
     if total is None:

@@ -21,7 +21,7 @@ from mediapipe.listing import Findings, Listing, Recording, Request, resolve_spa
 from mediapipe.pipeline import rehearse, run
 from mediapipe.report.summary import exit_code
 from mediapipe.services import ArchiveServices, prove_destination, release_dead
-from mediapipe.spans import show
+from mediapipe.spans import Span, show
 from mediapipe.transfer import Kept, Transfer, transfer
 
 log = logging.getLogger(__name__)
@@ -127,6 +127,7 @@ class ArchiveRecordings:
             record=call.record,
             url=call.grant.url,
             claimed_duration_s=call.claimed_duration_s,
+            claimed_bytes=call.claimed_bytes,
             present=present,
         )
 
@@ -155,13 +156,12 @@ def _kept(key: str, kept: Kept, tries: int) -> Finished:
         key,
         verdict,
         reason,
-        ", ".join(kept.warnings),
-        source=kept.key,
+        " ".join((kept.key, *(f"({warning})" for warning in kept.warnings))),
         sha256=kept.sha256,
         bytes=kept.size,
         attempts=tries,
     )
-    return Finished(outcome, {**detail, "source": kept.key})
+    return Finished(outcome, detail)
 
 
 async def archive(
@@ -198,6 +198,8 @@ async def archive(
     else:
         await _prepare(services, ask, request, run_id)
         ending = await run(job.line(expect), ledger, count, signals=signals)
+    if ending.fatal is not None or ending.interrupted:
+        _name_the_rest(job.listing.findings, request)
     code = exit_code(
         tally,
         unproven=bool(job.listing.findings.unsettled),
@@ -208,6 +210,18 @@ async def archive(
         await ledger.end(run_id, exit_code=code, counts=tally.counts(), size=tally.bytes)
     requests, refetches = services.platform.v3.session.requests, services.grants.refetches
     return Result(ending, tally, request, job.listing.findings, requests, refetches, code)
+
+
+def _name_the_rest(findings: Findings, request: Request) -> None:
+    """Say which part of the span was not walked because the run was stopped."""
+    rest = Span(findings.walked_to or request.span.start, request.span.end)
+    if rest.start < rest.end:
+        named = {
+            "start": show(rest.start),
+            "end": show(rest.end),
+            "reason": "not walked: the run was stopped",
+        }
+        findings.unsettled.append(named)
 
 
 async def _prepare(services: ArchiveServices, ask: Ask, request: Request, run_id: str) -> None:

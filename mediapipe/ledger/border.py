@@ -42,7 +42,7 @@ _STATE_HINTS: tuple[tuple[str, str, str], ...] = (
     ("57P", "ledger_lost", _LOST_HINT),
     ("53", "ledger_lost", _LOST_HINT),
     ("28", "ledger_access", "the database refused the login; check user and password of the ledger's DSN"),
-    ("3D", "ledger_access", "create the database first, or name another with --ledger"),
+    ("3D", "ledger_missing", "create the database first, or name another with --ledger"),
     ("42501", "ledger_access", "the database user may not do this; see its grants"),
     ("25006", "ledger_access", "the database is read-only; name its primary server"),
     ("XX", "ledger_damaged", "the database reports damage; see its own log"),

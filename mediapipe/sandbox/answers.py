@@ -1,7 +1,8 @@
 """The shapes of answers: success envelopes, the error bodies of both generations, and bodies sent wrong.
 
-Error shapes carry the numbers of the API contract: E1 to E4 are the older generation's, E5 the newer one's,
-E6 what a proxy in between says.
+Error shapes are numbered: E1 ``{statusCode, message, error, requestId}``, E2 ``{message, errors: […]}``,
+E3 ``{result: "error", err}`` and E4 ``{result: "error", data: "text"}`` are the older generation's,
+E5 ``{code, message, request_id}`` the newer one's, E6 what a proxy in between says.
 """
 
 from __future__ import annotations

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +20,8 @@ from mediapipe.errors import CredentialsError, DiskFull, Failed, MediapipeError,
 from mediapipe.stores.interface import Conflict
 
 CHUNK = 1024 * 1024
+
+_ATTRIBUTE = "user.mediapipe"
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO in the place of a recording must not hold us; regular files ignore it.
@@ -157,6 +160,24 @@ def sha256_of(fd: int) -> str:
         digest.update(chunk)
         offset += len(chunk)
     return digest.hexdigest()
+
+
+def keep_metadata(fd: int, metadata: Mapping[str, str]) -> None:
+    """Write metadata into the open file's extended attributes; a filesystem without them keeps none."""
+    if hasattr(os, "setxattr"):
+        with suppress(OSError):
+            os.setxattr(fd, _ATTRIBUTE, json.dumps(dict(metadata)).encode())
+
+
+def kept_metadata(fd: int) -> dict[str, str]:
+    """Return what :func:`keep_metadata` wrote, empty when it is not there or not readable."""
+    if not hasattr(os, "getxattr"):
+        return {}
+    try:
+        kept = json.loads(os.getxattr(fd, _ATTRIBUTE))
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(value) for name, value in kept.items()} if isinstance(kept, dict) else {}
 
 
 def copy_checked(body: BinaryIO, write: Callable[[bytes], object], size: int, sha256: str) -> None:

@@ -67,11 +67,14 @@ class FolderStore:
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
     ) -> Created | Same:
-        """Create ``key`` with the bytes of ``body``; content type and metadata have no place in a folder."""
+        """Create ``key`` with the bytes of ``body``; a folder has no place for a content type.
+
+        Metadata goes into extended attributes, where the filesystem has them.
+        """
         check_key(key)
         check_sha256(sha256)
         check_metadata(metadata)
-        return await self._run(f"writing {key}", lambda: self._put(key, body, size, sha256))
+        return await self._run(f"writing {key}", lambda: self._put(key, body, size, sha256, metadata or {}))
 
     async def head(self, key: str) -> ObjectInfo | None:
         """Return size and SHA-256, computed from the bytes, or None."""
@@ -118,11 +121,14 @@ class FolderStore:
         # Not abandoned on cancellation: the body belongs to the caller and a publication is never cut.
         return await to_thread.run_sync(translated)
 
-    def _put(self, key: str, body: BinaryIO, size: int, sha256: str) -> Created | Same:
+    def _put(
+        self, key: str, body: BinaryIO, size: int, sha256: str, metadata: Mapping[str, str]
+    ) -> Created | Same:
         self._prepare()
         *parts, name = key.split("/")
         with self._temporary() as (folder, temporary, fd):
             disk.copy_checked(body, lambda chunk: disk.write_all(fd, chunk), size, sha256)
+            disk.keep_metadata(fd, {**metadata, "sha256": sha256})
             os.fsync(fd)
             try:
                 with disk.directory(self._root, parts, create=True, durable=self._durable) as parent:
@@ -135,7 +141,10 @@ class FolderStore:
         if fd is None:
             return None
         try:
-            return ObjectInfo(key, os.fstat(fd).st_size, disk.sha256_of(fd))
+            sha256, metadata = disk.sha256_of(fd), disk.kept_metadata(fd)
+            # Metadata of other bytes than these says nothing: somebody has written into the file since.
+            ours = metadata.pop("sha256", "") == sha256
+            return ObjectInfo(key, os.fstat(fd).st_size, sha256, metadata if ours else {})
         finally:
             os.close(fd)
 

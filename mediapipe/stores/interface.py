@@ -69,7 +69,8 @@ class ObjectInfo:
 
     ``sha256`` (lower-case hex) is trustworthy or None: read from the metadata written with the object
     (S3), or computed from the bytes (folder). ``metadata`` is what was given to ``put`` where the place
-    keeps such a thing; a folder keeps none and returns an empty mapping.
+    keeps such a thing: a folder on a filesystem without extended attributes keeps none. Empty when it is not
+    certain that it was written with these very bytes.
     """
 
     key: str

@@ -6,9 +6,9 @@ region, profile and credentials are not here: they are boto3's own environment (
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 MAX_SINGLE_PUT = 5 * 1024**3
 """The most bytes S3 takes in one request."""
@@ -27,6 +27,14 @@ StorageClass = Literal[
     "REDUCED_REDUNDANCY",
     "EXPRESS_ONEZONE",
 ]
+
+
+def _bytes(value: object) -> object:
+    return parse_size(value) if isinstance(value, str) else value
+
+
+def _seconds(value: object) -> object:
+    return parse_duration(value).total_seconds() if isinstance(value, str) else value
 
 
 class StoreOptions(BaseModel):
@@ -59,15 +67,19 @@ class StoreOptions(BaseModel):
     addressing_style: Literal["auto", "path", "virtual"] = Field(
         "auto", description="path for stores that do not serve bucket names as host names"
     )
-    multipart_threshold: int = Field(
+    multipart_threshold: Annotated[int, BeforeValidator(_bytes)] = Field(
         MAX_SINGLE_PUT,
         description="objects of more bytes than this are written in parts",
         ge=1,
         le=MAX_SINGLE_PUT,
     )
     max_connections: int = Field(32, description="connections to the store at the same time", ge=1, le=1000)
-    connect_timeout: float = Field(10.0, description="seconds to wait for a connection", gt=0)
-    read_timeout: float = Field(60.0, description="seconds to wait for the store's next bytes", gt=0)
+    connect_timeout: Annotated[float, BeforeValidator(_seconds)] = Field(
+        10.0, description="seconds to wait for a connection", gt=0
+    )
+    read_timeout: Annotated[float, BeforeValidator(_seconds)] = Field(
+        60.0, description="seconds to wait for the store's next bytes", gt=0
+    )
 
     @model_validator(mode="after")
     def _combinations(self) -> Self:

@@ -316,3 +316,21 @@ def test_settled_is_only_said_when_every_call_of_the_last_walk_was_given(
     if shuffle is None and not schedule:
         assert end.settled
         assert got == set(names(start))
+
+
+@pytest.mark.parametrize("total", [3, None])
+def test_a_record_that_cannot_be_read_keeps_its_window_open_and_costs_no_other(total: int | None) -> None:
+    async def page(span: Span, offset: int) -> Page:
+        return Page((), total) if offset else Page((call("a"), call("b")), total, received=3, unreadable=1)
+
+    given: list[object] = []
+
+    async def main() -> None:
+        given.extend([event async for event in Walker(page, 100, 2).walk(DAY)])
+
+    anyio.run(main)
+    assert given[0] == (call("a"), call("b"))
+    end = given[-1]
+    assert isinstance(end, Walked)
+    assert not end.settled
+    assert "1 records of the list" in end.reason
