@@ -29,6 +29,12 @@ log = logging.getLogger(__name__)
 UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for the start of a call that says none: the same on every run, so that its key stays the same."""
 
+OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
+"""No call is older: a year that a pen slipped on would be walked day by day, and stay as the anchor."""
+
+CLOCK_SLACK = timedelta(minutes=10)
+"""How far the platform's clock may be behind ours before the end of a window counts as its future."""
+
 WINDOWS_LOST_IN_A_ROW = 3
 """After so many windows that could not be listed at all, the platform counts as down."""
 
@@ -99,6 +105,8 @@ def resolve_span(
             )
         start = watermark - lookback
     stop = min(end, latest) if end is not None else latest
+    if start < OLDEST:
+        raise UsageError(f"--from ({show(start)}) is before {show(OLDEST)}", hint="is it a slip of the pen?")
     if end is not None and end <= start:
         raise UsageError(f"--to ({show(end)}) is not after --from ({show(start)})")
     if stop <= start:
@@ -183,7 +191,8 @@ class Listing:
                     if entries:
                         yield entries
         except (Transient, ItemError) as error:
-            self._lost(window, error)
+            self._unsettled(window, f"could not be listed: {error}")
+            await self._lost(error)
         else:
             self._lost_in_a_row = 0
         if without:
@@ -233,12 +242,18 @@ class Listing:
         recording = Recording(call.call_id, call.recording_id, started, why_none)
         return Entry(want, recording, batch, closes, source=f"call {call.call_id}")
 
-    def _lost(self, window: Span, error: Transient | ItemError) -> None:
-        self._unsettled(window, f"could not be listed: {error}")
+    async def _lost(self, error: Transient | ItemError) -> None:
+        """Count a window that could not be listed; after a few in a row, ask whether anything can."""
         self._lost_in_a_row += 1
-        if self._lost_in_a_row >= WINDOWS_LOST_IN_A_ROW:
+        if self._lost_in_a_row < WINDOWS_LOST_IN_A_ROW:
+            return
+        newest = Span(self._request.span.end - timedelta(minutes=1), self._request.span.end)
+        try:
+            await self._api.list_calls(newest.start, newest.end, limit=1, offset=0)
+        except (Transient, ItemError):
             message = f"{self._lost_in_a_row} windows in a row could not be listed: {error}"
             raise PlatformDown(message) from error
+        self._lost_in_a_row = 0  # some days are ill, not the platform: the others must not wait for them
 
     def _unsettled(self, window: Span, reason: str) -> None:
         log.error("window %s: %s", window, reason)
@@ -248,6 +263,11 @@ class Listing:
 
     async def _covered(self, window: Span) -> None:
         if self._rehearsal:
+            return
+        theirs = self._request.now + timedelta(seconds=self._api.clock_skew)
+        if window.end > theirs + CLOCK_SLACK:
+            # What lies ahead of the platform's clock has not happened: covering it would lose it later.
+            self._unsettled(window, f"it lies ahead of the platform's clock ({show(theirs)}): is ours right?")
             return
         self.findings.watermark = await self._ledger.cover(self._scope, window.start, window.end)
 
@@ -275,11 +295,13 @@ class Listing:
             log.warning("call %s could not be asked for again: %s", call_id, error)
             call = Call(call_id, item.at, None, None, {})
             return self._entry(call, None, key=item.key, why_none="not_reached")
+        had_one = item.key != safe_call_id(call_id)
         if call is None:
             gone = Call(call_id, item.at, None, None, {})
-            return self._entry(gone, None, key=item.key, why_none="call_not_found")
+            reason = "recording_gone" if had_one else "call_not_found"
+            return self._entry(gone, None, key=item.key, why_none=reason)
         if call.recording_id is None:
-            return self._entry(call, None, key=item.key)
+            return self._entry(call, None, key=item.key, why_none="recording_gone" if had_one else "")
         entry = self._entry(call, None)
         closes = entry.closes if item.key == entry.want.key else (*entry.closes, item.key)
         return replace(entry, closes=closes)

@@ -21,10 +21,10 @@ from __future__ import annotations
 import errno
 import logging
 import signal
-from collections.abc import Collection, Sequence
-from contextlib import ExitStack, aclosing
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -290,7 +290,8 @@ class _Run(Generic[T]):
                 log.warning("the lease on %s was lost to another run", lost.key)
 
     async def _signals(self, scope: anyio.CancelScope) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as caught:
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        with _restored(before), anyio.open_signal_receiver(*before) as caught:
             async for number in caught:
                 if self.draining:
                     log.warning("%s again: stopping at once", signal.Signals(number).name)
@@ -313,6 +314,16 @@ class _Run(Generic[T]):
             await self.ledger.release(self.line.scope, self.ledger.owner)
         except MediapipeError as error:
             log.warning("claims could not be given back; their leases run out by themselves: %s", error)
+
+
+@contextmanager
+def _restored(handlers: Mapping[signal.Signals, Any]) -> Iterator[None]:
+    """Put signal handlers back: the event loop leaves the system's default, which kills without a word."""
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 async def _attempt(stage: Stage[T], job: Job[T]) -> T | Finished:

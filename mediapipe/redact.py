@@ -7,6 +7,7 @@ AWS alone would miss them.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,15 +16,20 @@ MASK = "***"
 
 # A key that ends in one of these holds a secret: v3_token, foo-secret, aws_secret_access_key …
 _KEY = (
-    r"(?:[A-Za-z0-9_-]*(?:secret|token|password|passwd|signature|credential|secret_access_key|api_?key)"
+    r"(?:[A-Za-z0-9_-]{0,64}(?:secret|token|password|passwd|signature|credential|secret_access_key|api_?key)"
     r"|access|sig|awsaccesskeyid|authorization)"
 )
 _VALUE = r"[^\s&\"'<>]+"
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # scheme://user:password@host; up to the last @, because a password may hold @ and / itself
-    (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):(?!\*\*\*@)[^\s\"'<>]*@"), rf"\1:{MASK}@"),
+    (
+        re.compile(
+            r"(?i)((?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://[^\s:/@]{0,256}):(?!\*\*\*@)[^\s\"'<>]{0,1024}@"
+        ),
+        rf"\1:{MASK}@",
+    ),
     # "key": "value" in JSON or a Python repr, with escapes inside
-    (re.compile(rf'(?i)(["\']{_KEY}["\']\s*:\s*)"(?:[^"\\]|\\.)*"?'), rf'\1"{MASK}"'),
+    (re.compile(rf'(?i)(["\']{_KEY}["\']\s{{0,9}}:\s{{0,9}})"(?:[^"\\]|\\.)*"?'), rf'\1"{MASK}"'),
     (re.compile(rf"(?i)([\"']{_KEY}[\"']\s*:\s*)'(?:[^'\\]|\\.)*'?"), rf"\1'{MASK}'"),
     # Authorization: Bearer …
     (re.compile(rf"(?i)\b(bearer\s+)(?!\*\*\*)(?=\S{{8}}){_VALUE}"), rf"\1{MASK}"),
@@ -76,6 +82,8 @@ def without_grants(record: Mapping[str, Any]) -> dict[str, Any]:
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return redact(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no such number, and readers of a sidecar refuse it
     if isinstance(value, Mapping):
         return {key: _clean(item) for key, item in value.items()}
     if isinstance(value, list):

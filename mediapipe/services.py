@@ -186,10 +186,19 @@ async def opened_store(settings: Settings) -> AsyncGenerator[Store, None]:
 
 
 async def prove_destination(store: Store, ledger: Ledger, scope: Scope, retry: RetryPolicy) -> None:
-    """Show once per destination that it refuses to overwrite; raises ``UnsafeDestination``."""
+    """Show once per destination that it refuses to overwrite; raises ``UnsafeDestination``.
+
+    Later, show that it still is the same place: an empty mount point would take new recordings, and hide
+    them when the right disk is mounted again.
+    """
     if await ledger.recall(scope, PROVEN) is None:
         await retry.run(store.prove)
         await ledger.remember(scope, PROVEN, "yes")
+    elif not await retry.run(store.proven):
+        raise UsageError(
+            f"{store.url} was used before, but nothing of that is there now",
+            hint="is it mounted? If it was emptied on purpose, begin with a new ledger",
+        )
 
 
 async def release_dead(ledger: Ledger, scope: Scope, runs_dir: Path) -> int:

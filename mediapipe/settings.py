@@ -186,7 +186,8 @@ class ArchiveSettings(BaseModel):
 _LAYERS: ContextVar[tuple[sources.Layer, ...]] = ContextVar("settings_layers", default=())
 
 
-def _mask_dsn(dsn: str | None) -> str | None:
+def mask_dsn(dsn: str | None) -> str | None:
+    """Return a DSN fit to be shown: its password masked, whatever characters it holds."""
     if dsn is None or "://" not in dsn:
         return dsn
     scheme, _, rest = dsn.partition("://")
@@ -205,7 +206,7 @@ class Settings(BaseSettings):
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings)
     store: StoreOptions = Field(default_factory=StoreOptions)
     # May carry a password, so it is never shown as it is.
-    ledger: Annotated[str | None, PlainSerializer(_mask_dsn, when_used="json")] = Field(
+    ledger: Annotated[str | None, PlainSerializer(mask_dsn, when_used="json")] = Field(
         None, description="ledger: a path, sqlite:///path or postgresql://…", min_length=1, repr=False
     )
     workers: int = Field(8, description="items worked on at the same time, at most", ge=1, le=64)

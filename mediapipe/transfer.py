@@ -106,9 +106,16 @@ async def transfer(task: Transfer, tools: Tools) -> Kept | NeedsGrant:
         with SpooledTemporaryFile(max_size=tools.spool_memory) as spooled:
             spool = cast(BinaryIO, spooled)
             headers: list[Header] = []
+            doubtful: set[str] = set()
 
             def check(arrived: Download) -> None:
-                headers[:] = [inspect(spool, arrived, task, keep_unreadable=tools.keep_unreadable)]
+                header = inspect(spool, arrived, task, keep_unreadable=tools.keep_unreadable)
+                if _seems_cut(header, task.claimed_duration_s) and arrived.sha256 not in doubtful:
+                    # What a proxy passes on when its own source dies looks just so; the platform's own
+                    # file comes out the same twice.
+                    doubtful.add(arrived.sha256)
+                    raise Transient("the body holds less audio than its header says", code="short_body")
+                headers[:] = [header]
 
             try:
                 arrived = await tools.downloader.fetch(task.url, spool, check)
@@ -146,6 +153,11 @@ def inspect(spool: BinaryIO, arrived: Download, task: Transfer, *, keep_unreadab
     return header
 
 
+def _seems_cut(header: Header, claimed_s: float | None) -> bool:
+    """Tell whether a body of announced length may still be a part: less than header or record say."""
+    return not header.complete or _cut_short(header, claimed_s)
+
+
 def _cut_short(header: Header, claimed_s: float | None) -> bool:
     if not header.complete:
         return True
@@ -170,6 +182,8 @@ async def _keep(task: Transfer, tools: Tools, spool: BinaryIO, arrived: Download
 
     await _patiently(tools, put)
     warnings = header.warnings if arrived.proven else (*header.warnings, "length_unproven")
+    if header.complete and _cut_short(header, task.claimed_duration_s):
+        warnings = (*warnings, "shorter_than_recorded")
     await _put_sidecar(task, tools, key, arrived.sha256, arrived.size, header)
     return Kept(key, arrived.sha256, arrived.size, "fetched", warnings, arrived.resumed)
 

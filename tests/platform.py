@@ -77,6 +77,8 @@ class FakePlatform:
     expired: int = 0
     """Grants up to this number are spent."""
 
+    clock_skew: float = 0.0
+
     @property
     def session(self) -> Any:
         return self
@@ -185,6 +187,10 @@ class MemoryStore:
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         yield await self.read(key)
+
+    async def proven(self) -> bool:
+        """It always is."""
+        return True
 
     async def prove(self) -> None:
         return None

@@ -70,7 +70,7 @@ def test_exit_codes_are_the_published_ones():
         (errors.CredentialsError, 4),
         (errors.PlatformDown, 5),
         (errors.LedgerUnavailable, 1),
-        (errors.DiskFull, 1),
+        (errors.DiskFull, 5),
     ],
 )
 def test_what_stops_a_run_says_its_exit_code(kind, code):

@@ -365,6 +365,17 @@ async def test_a_call_that_only_the_next_night_lists_is_not_missed(archive: Arch
     assert (await archive.nightly(now + DAY)).verdicts == {"5-1": Verdict.DONE}
 
 
+async def test_days_ahead_of_the_platforms_clock_are_archived_but_never_covered(archive: Archive) -> None:
+    """Our clock is two days ahead, once: what is still to happen must not count as walked."""
+    archive.platform.add("d0", BEGIN + NOON)
+    archive.platform.clock_skew = -2 * DAY.total_seconds()
+    ran = await archive.run()
+    assert ran.result.exit_code is ExitCode.UNPROVEN
+    assert await archive.watermark() == BEGIN + DAY
+    assert {"platform's clock" in window["reason"] for window in ran.result.findings.unsettled} == {True}
+    assert set(archive.store.recordings) == {"d0-1"}
+
+
 async def test_an_unsettled_window_stops_the_watermark_and_no_more(archive: Archive) -> None:
     for day in range(3):
         archive.platform.add(f"d{day}", BEGIN + day * DAY + NOON)

@@ -359,7 +359,8 @@ def test_the_image_s_user_runs_the_demo_and_the_help(image: Image, tmp_path: Pat
 
     status = image.run("mediapipe", "status", "--json", cwd=state, env=env, before=before)
     assert json.loads(status.stdout)["ledger"] == f"sqlite:///{state / 'ledger.db'}"
-    assert (state / "ledger.db").stat().st_uid == (UID if os.geteuid() == 0 else os.geteuid())
+    ledger = state / "mediapipe-demo" / "state" / "ledger.db"
+    assert ledger.stat().st_uid == (UID if os.geteuid() == 0 else os.geteuid())
 
 
 def as_the_user(image: Image) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 import json
 import string
+import time
 
 import pytest
 from hypothesis import given
@@ -110,3 +111,22 @@ def test_a_kept_record_holds_no_grant(secret):
     assert kept["recording_details"] == {"recording_id": 9, "format": "wav"}
     assert (kept["call_id"], kept["none"]) == (7, None)
     assert record["recording_details"]["url"] == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a." * 60_000 + "=",
+        "token-" * 20_000 + ":",
+        "a://b:" * 20_000,
+        "'password' " * 10_000 + ":",
+        '"password":"' + "\\" * 100_000,
+        "bearer " * 20_000,
+        "secret%3D" * 20_000,
+    ],
+    ids=lambda text: text[:10],
+)
+def test_text_made_to_be_slow_is_not(text):
+    started = time.process_time()
+    redact(text)
+    assert time.process_time() - started < 2.0

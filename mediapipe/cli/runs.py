@@ -15,6 +15,7 @@ from mediapipe.cli.guard import ending_of
 from mediapipe.errors import ExitCode, Fatal
 from mediapipe.items import Outcome, Tally
 from mediapipe.liveness import alive, new_run_id, owner_of
+from mediapipe.redact import redact
 from mediapipe.report.logs import bind_run
 from mediapipe.report.outcomes import OutcomeWriter
 from mediapipe.report.page import write_page
@@ -73,6 +74,11 @@ def conduct(job: str, settings: Settings, work: Work, *, as_json: bool) -> RunRe
             if not run.tally.items:
                 raise
             code, stopped = ending_of(error), error
+    if run.fatal is not None:
+        run.notes.append(f"stopped: {run.fatal}")
+        named = {"code": run.fatal.code, "message": redact(run.fatal.message), "hint": run.fatal.hint}
+        run.extra["error"] = named
+    run.extra["exit_code"] = int(code)
     report = RunReport(
         job=job,
         run_id=run_id,

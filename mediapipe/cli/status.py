@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from mediapipe.cli import options, output
 from mediapipe.cli.guard import guarded
-from mediapipe.redact import redact
 
 if TYPE_CHECKING:
     from mediapipe.jobs.ledger_status import ScopeStatus
@@ -34,18 +33,22 @@ def status(
         import anyio
 
         from mediapipe.cli.setup import load
+        from mediapipe.settings import mask_dsn
 
         settings = load(profile, options.given(ledger=ledger, quiet=quiet, log_format=log_format))
         held = anyio.run(_read, settings)
-        where = redact(settings.ledger_dsn)
+        where = mask_dsn(settings.ledger_dsn) or ""
         output.data(json.dumps(_as_json(held, where)) if as_json else _as_text(held, where))
 
 
 async def _read(settings: Settings) -> _Held:
     from mediapipe.jobs.ledger_status import ledger_status
+    from mediapipe.ledger.open import is_there
     from mediapipe.liveness import new_run_id, owner_of
     from mediapipe.services import opened_ledger
 
+    if not is_there(settings.ledger_dsn):  # to look is not to make
+        return _Held()
     async with opened_ledger(settings, owner_of(new_run_id())) as ledger:
         return _Held(*await ledger_status(ledger))
 

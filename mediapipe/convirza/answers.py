@@ -111,6 +111,8 @@ def _refusal_in_success(
     result = parsed.get("result")
     refused = isinstance(result, str) and result.strip().lower() not in {"", "success"}
     code = parsed.get("code")
+    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < 10:
+        code = int(code)
     refused = refused or (isinstance(code, int) and not isinstance(code, bool) and code >= 400)
     if not refused:
         return None

@@ -166,6 +166,7 @@ class Session:
         self._pacer = pacer
         self._retry = retry
         self.requests = 0
+        self.clock_skew = 0.0
 
     async def get(
         self,
@@ -204,7 +205,9 @@ class Session:
         if body is None:
             problem = read_problem(response.status_code, words)
             raise Transient(f"{doing}: the answer is not JSON: {problem}", code="unreadable_answer")
-        return Answer(body, server_time(response.headers))
+        answer = Answer(body, server_time(response.headers))
+        self.clock_skew = answer.server_time - time.time()
+        return answer
 
     async def _send(self, path: str, query: Query | None, token: str, doing: str) -> httpx.Response:
         params = httpx.QueryParams(dict(query)) if query else None

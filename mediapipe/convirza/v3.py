@@ -30,6 +30,11 @@ class V3:
     def __init__(self, session: Session) -> None:
         self.session = session
 
+    @property
+    def clock_skew(self) -> float:
+        """How many seconds the platform's clock is ahead of ours, by its latest answer."""
+        return self.session.clock_skew
+
     async def list_calls(self, start: datetime, end: datetime, *, limit: int, offset: int) -> Page:
         """Return one page of the calls the platform lists for [start, end].
 

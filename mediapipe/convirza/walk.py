@@ -14,7 +14,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from mediapipe.convirza.models import Call, Page
+from mediapipe.errors import Transient
 from mediapipe.spans import Span
+
+MOST_PAGES = 20_000
+"""No window has so many pages: the list grows while it is walked, or the platform plays with us."""
 
 SHORTEST_WINDOW = timedelta(minutes=1)
 """A window is not split below this: more calls than that in a minute are walked as they are."""
@@ -123,6 +127,8 @@ class Walker:
             there = {call.call_id for call in page.calls}
             fresh = there - this.ids
             this.repeats += len(there) - len(fresh)
+            if this.pages >= MOST_PAGES:
+                raise Transient("the list grows faster than it can be walked", code="endless_list")
             if (
                 not fresh and page.calls
             ):  # the same calls again: the offset is ignored, or the list moved under us

@@ -17,7 +17,7 @@ from mediapipe.errors import ExitCode, Failed, Transient
 from mediapipe.items import Outcome, Tally, Verdict
 from mediapipe.ledger.interface import State
 from mediapipe.line import Ending, Entry, Finished, Job, Line, Sink, Stage
-from mediapipe.listing import Findings, Listing, Recording, Request, resolve_span
+from mediapipe.listing import UNDATED, Findings, Listing, Recording, Request, resolve_span
 from mediapipe.pipeline import rehearse, run
 from mediapipe.report.summary import exit_code
 from mediapipe.services import ArchiveServices, prove_destination, release_dead
@@ -103,7 +103,8 @@ class ArchiveRecordings:
         call = await self._services.grants.take(recording.call_id)
         for _ in range(self._services.rules.url_budget):
             if call is None or call.grant is None:
-                return self._without_recording(job)
+                # It was listed with a recording: that it shows none now is no reason to stop asking.
+                raise Failed("the recording was listed and is not there any more", code="recording_gone")
             if call.recording_id != recording.recording_id:
                 raise Failed(
                     "the call has another recording now; the next run takes it", code="recording_changed"
@@ -137,8 +138,10 @@ class ArchiveRecordings:
         key = job.claim.key
         if recording.why_none == "not_reached":
             raise Transient("the call could not be asked for again", code="not_reached")
+        if recording.why_none == "recording_gone":
+            raise Failed("the recording was listed and is not there any more", code="recording_gone")
         age = self._request.now - recording.started
-        old = age > self._services.rules.waiting_age
+        old = recording.started != UNDATED and age > self._services.rules.waiting_age
         reason = recording.why_none or ("no_recording" if old else "no_recording_yet")
         message = f"the call started {show(recording.started)}"
         verdict = Verdict.ABSENT if old else Verdict.PENDING

@@ -44,6 +44,12 @@ async def open_ledger(dsn: str, *, owner: str) -> SqlLedger:
     return SqlLedger(engine, owner, secrets)
 
 
+def is_there(dsn: str) -> bool:
+    """Tell whether opening this ledger would find something: a SQLite file that does not exist is not."""
+    url = parse(dsn)
+    return url.drivername != "sqlite" or (bool(url.database) and Path(str(url.database)).exists())
+
+
 def connect(dsn: str, lock_seconds: float = LOCK_SECONDS) -> tuple[Engine, tuple[str, ...]]:
     """Return an engine on a migrated database, and the secrets to keep out of messages. Blocks."""
     url = parse(dsn)

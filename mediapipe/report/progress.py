@@ -58,7 +58,7 @@ class Progress:
         self._items: _Bar | None = None
         self._bytes: _Bar | None = None
         self._lock = threading.Lock()
-        if quiet or not self._stream.isatty():
+        if quiet or self._stream is None or not self._stream.isatty():
             return
         self._width = _fixed_width(self._stream)
         self._items = self._bar(title, unit=" items", position=0)

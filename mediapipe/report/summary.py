@@ -44,6 +44,11 @@ def exit_code(
     return max(codes)
 
 
+def _plain(text: str) -> str:
+    """Return text that a far side may have had a say in: redacted, one line, no control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in redact(text)).split())
+
+
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """One finished run. ``extra`` adds keys to the JSON object; ``notes`` are sentences for people."""
@@ -84,7 +89,7 @@ class RunReport:
             lines += self._reasons(verdict, width)
         lines += ["", f"  elapsed    {self.elapsed}"]
         lines.append(f"  exit code  {int(self.code)}: {EXIT_CODE_MEANINGS[self.code]}")
-        lines += [f"  note       {redact(' '.join(note.split()))}" for note in self.notes]
+        lines += [f"  note       {_plain(note)}" for note in self.notes]
         lines += [f"  outcomes   {self.outcomes}", f"  report     {self.report}"]
         return "\n".join(lines)
 

@@ -110,6 +110,10 @@ class FolderStore:
         """Show that this filesystem refuses to give a second file a name that is taken."""
         await self._run("proving the destination", self._prove)
 
+    async def proven(self) -> bool:
+        """Tell whether the working folder stands in the root: an empty mount point has none."""
+        return await self._run("looking at the destination", lambda: (self._root / WORKING).is_dir())
+
     async def aclose(self) -> None:
         """Do nothing: no file stays open between calls."""
 

@@ -137,6 +137,10 @@ class Store(Protocol):
         """
         ...
 
+    async def proven(self) -> bool:
+        """Tell whether an earlier ``prove`` left its trace: it is the same place, mounted and not emptied."""
+        ...
+
     async def aclose(self) -> None:
         """Let go of connections; idempotent."""
         ...

@@ -10,6 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from mediapipe.durations import parse_duration, parse_size
+
 MAX_SINGLE_PUT = 5 * 1024**3
 """The most bytes S3 takes in one request."""
 

@@ -147,6 +147,11 @@ class S3Store:
         probe = self._base + PROBE
         await self._run("proving the destination", lambda: self._objects().prove(probe))
 
+    async def proven(self) -> bool:
+        """Tell whether the probe object stands there."""
+        probe = self._base + PROBE
+        return await self._run("looking at the destination", lambda: self._objects().head(probe)) is not None
+
     async def aclose(self) -> None:
         """Close the connections."""
         with self._lock:

@@ -55,9 +55,17 @@ def test_a_ledger_may_be_named(bare: Command) -> None:
     assert str(elsewhere) in bare.inside("status", env={"MEDIAPIPE_LEDGER": str(elsewhere)}).out
 
 
+def test_to_look_at_a_ledger_is_not_to_make_one(bare: Command) -> None:
+    typo = bare.folder / "typo.db"
+    ended = bare.inside("status", "--ledger", typo)
+    assert ended.code == 0
+    assert "typo.db" in ended.out
+    assert not typo.exists()
+
+
 def test_a_ledger_that_cannot_be_opened_is_one_line(bare: Command) -> None:
     bare.inside("status", "--ledger", bare.folder).refused(str(bare.folder), "is a folder")
     ended = bare.inside("status", "--ledger", "postgresql://me:hunter2@127.0.0.1:9/none")
-    assert (ended.code, ended.out) == (1, "")
+    assert (ended.code, ended.out) == (5, "")
     assert ended.err.count("\n") == 1
     assert "hunter2" not in ended.err

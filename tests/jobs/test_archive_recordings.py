@@ -15,7 +15,7 @@ import pytest
 from mediapipe.errors import ExitCode, UsageError
 from mediapipe.items import Verdict
 from mediapipe.report.logs import configure
-from mediapipe.sandbox import RunningSandbox, SandboxConfig, running
+from mediapipe.sandbox import FaultRule, RunningSandbox, SandboxConfig, running
 from tests.archive_runs import END, START, UNTIL, Archiver, expected, s3_objects, sample
 from tests.s3.server import RunningS3
 
@@ -286,3 +286,54 @@ def test_the_sandbox_never_saw_a_token_on_the_recordings_host(it: Archiver) -> N
     assert it.sandbox.state.stats.recordings_host_authorization == 0
     assert UNTIL.isoformat() == "2026-03-01"
     assert datetime(2026, 3, 1, tzinfo=UTC) == END
+
+
+def test_an_empty_mount_point_in_place_of_the_archive_is_refused(it: Archiver, tmp_path: Path) -> None:
+    it.run(START, START + 5 * DAY)
+    it.archive.rename(tmp_path / "unmounted")
+    it.archive.mkdir()
+    with pytest.raises(UsageError, match="is it mounted"):
+        it.run()
+    assert list(it.archive.iterdir()) == []
+    it.archive.rmdir()
+    (tmp_path / "unmounted").rename(it.archive)
+    it.run()
+    it.check()
+
+
+def test_a_listed_recording_that_vanishes_stays_open_and_is_taken_when_it_is_back(it: Archiver) -> None:
+    gone = FaultRule(name="call_404")
+    expired = FaultRule(name="recording_410_forever")
+    it.sandbox.state.faults.set((gone, expired))
+    first = it.run()
+    assert first.result.exit_code is ExitCode.ITEMS
+    assert {o.reason for o in first.outcomes if o.verdict == "failed"} == {"recording_gone"}
+    it.sandbox.state.faults.set((gone,))
+    assert (
+        it.run(None, None, now=END + 60 * DAY, archive__lookback="0d")[Verdict.FAILED]
+        == first[Verdict.FAILED]
+    )
+    it.sandbox.state.faults.set(())
+    it.run(None, None, now=END + 61 * DAY, archive__lookback="0d")
+    it.check()
+
+
+def test_three_ill_days_do_not_keep_the_others_waiting(it: Archiver) -> None:
+    ill = FaultRule(name="list_500", days=frozenset({"2026-02-03", "2026-02-04", "2026-02-05"}))
+    it.sandbox.state.faults.set((ill,))
+    ran = it.run(pace__retry_attempts=2)
+    assert ran.result.exit_code is ExitCode.UNPROVEN
+    assert ran.result.ending.fatal is None
+    assert [window["start"] for window in ran.result.findings.unsettled] == sorted(ill.days)
+    it.sandbox.state.faults.set(())
+    it.run()
+    it.check()
+
+
+def test_what_was_not_walked_is_named(it: Archiver) -> None:
+    it.sandbox.state.faults.set((FaultRule(name="list_500", skip=4),))
+    ran = it.run(pace__retry_attempts=2)
+    assert ran.result.ending.fatal is not None
+    last = ran.result.findings.unsettled[-1]
+    assert last["reason"].startswith("not walked")
+    assert last["end"] == "2026-03-01"

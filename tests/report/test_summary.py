@@ -41,7 +41,7 @@ def report(counted, **more):
         ([], {"interrupted": True, "fatal": CredentialsError()}, 4),
         ([], {"fatal": PlatformDown()}, 5),
         ([Verdict.FAILED], {"fatal": PlatformDown(), "damaged": True}, 6),
-        ([Verdict.FAILED], {"fatal": DiskFull()}, 1),
+        ([Verdict.FAILED], {"fatal": DiskFull()}, 5),
         ([], {"fatal": UsageError(), "unproven": True}, 2),
     ],
 )
