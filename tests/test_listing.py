@@ -371,7 +371,7 @@ async def test_days_ahead_of_the_platforms_clock_are_archived_but_never_covered(
     archive.platform.clock_skew = -2 * DAY.total_seconds()
     ran = await archive.run()
     assert ran.result.exit_code is ExitCode.UNPROVEN
-    assert await archive.watermark() == BEGIN + DAY
+    assert await archive.watermark() == BEGIN + 2 * DAY
     assert {"platform's clock" in window["reason"] for window in ran.result.findings.unsettled} == {True}
     assert set(archive.store.recordings) == {"d0-1"}
 
