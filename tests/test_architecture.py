@@ -53,7 +53,6 @@ OWNERS: dict[str, set[str]] = {
     "botocore": {"stores"},
     "mutagen": {"audio"},
     "pydub": {"audio"},
-    "av": {"audio"},
     "lameenc": {"audio", "sandbox"},
     "numpy": {"audio", "sandbox"},
     "tqdm": {"report"},
