@@ -6,10 +6,7 @@ fails when one of them is in no table.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from mediapipe.errors import (
@@ -21,6 +18,7 @@ from mediapipe.errors import (
     UnsafeDestination,
     UsageError,
 )
+from mediapipe.pacing import retry_after
 from mediapipe.redact import quote_body
 
 
@@ -129,16 +127,3 @@ def from_answer(response: Mapping[str, Any], what: str) -> MediapipeError:
     if status in {301, 307, 400, 405, 409}:
         return UsageError(text, hint="see the AWS_* settings and [store]")
     return Failed(text, code="store")
-
-
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Return the seconds a ``Retry-After`` header names (a number or a date), or None."""
-    value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value)
-    with contextlib.suppress(ValueError, TypeError):
-        moment = parsedate_to_datetime(value)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
-    return None

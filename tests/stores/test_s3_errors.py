@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import inspect
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import botocore.exceptions
 import botocore.parsers
@@ -21,7 +20,7 @@ from mediapipe.errors import (
     Transient,
     UsageError,
 )
-from mediapipe.stores.s3_errors import KNOWN_CLASSES, from_answer, from_class, retry_after
+from mediapipe.stores.s3_errors import KNOWN_CLASSES, from_answer, from_class
 
 
 def _descendants(cls: type[BaseException]) -> Iterator[type[BaseException]]:
@@ -124,20 +123,3 @@ def test_an_answer_quoting_a_secret_is_redacted() -> None:
     error = from_answer(_answer("Odd", 418, "GET /?X-Amz-Signature=abcdef&secret=hush"), "writing")
     assert "abcdef" not in str(error)
     assert "hush" not in str(error)
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("7", 7.0),
-        (" 0 ", 0.0),
-        ("Sat, 21 Nov 2026 08:00:30 GMT", 30.0),
-        ("Sat, 21 Nov 2026 07:00:00 GMT", 0.0),
-        ("soon", None),
-        ("", None),
-        ("-5", None),
-        ("²", None),
-    ],
-)
-def test_retry_after(value: str, seconds: float | None) -> None:
-    assert retry_after({"retry-after": value}, datetime(2026, 11, 21, 8, tzinfo=UTC)) == seconds
