@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import subprocess
 import tomllib
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_origin
@@ -101,9 +102,9 @@ class Layer(PydanticBaseSettingsSource):
         """Tell whether this layer says anything at, above or under ``path``."""
         return any(path[: len(mine)] == mine or mine[: len(path)] == path for mine in self.values)
 
+    @abstractmethod
     def origin(self, path: KeyPath) -> str:
         """Say where the user gave this setting."""
-        raise NotImplementedError
 
 
 class FlagLayer(Layer):

@@ -6,6 +6,7 @@ The only module besides ``signed`` that touches httpx. A foreign exception never
 from __future__ import annotations
 
 import errno
+import json as jsonlib
 import re
 import ssl
 import time
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
+from urllib.parse import quote, quote_plus
 
 import anyio.to_thread
 import httpx
@@ -120,8 +122,19 @@ def _without(body: bytes, *secrets: str) -> bytes:
     """Return a body fit to be quoted: what we sent in confidence may come back in its words."""
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET:
-            body = body.replace(secret.encode("utf-8", "replace"), MASK.encode())
+            for spelled in _spellings(secret):
+                body = body.replace(spelled.encode("utf-8", "replace"), MASK.encode())
     return body
+
+
+def _spellings(secret: str) -> list[str]:
+    """Return a secret as a far side may write it, the longest first: as it is, in JSON, in a URL."""
+    in_json = [jsonlib.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
+    slashed = [text.replace("/", "\\/") for text in in_json]
+    in_url = [quote(secret, safe=safe, errors="replace") for safe in ("", "/")] + [
+        quote_plus(secret, errors="replace")
+    ]
+    return sorted({secret, *in_json, *slashed, *in_url}, key=len, reverse=True)
 
 
 class TokenSource(Protocol):

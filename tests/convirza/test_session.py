@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import ssl
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import anyio
 import httpx
@@ -457,3 +459,15 @@ def test_nothing_is_followed_and_nothing_is_repeated_below_the_policy() -> None:
 
     anyio.run(main)
     assert session_module.USER_AGENT.startswith("convirza-mediapipe/")
+
+
+@pytest.mark.parametrize(
+    "spell", [json.dumps, lambda s: json.dumps(s).replace("/", "\\/"), quote, quote_plus]
+)
+def test_a_password_with_special_characters_is_masked_however_it_is_spelled(
+    spell: Callable[[str], str],
+) -> None:
+    password = 'pa/ss"w\u00f6rd XYZ'
+    words = session_module._without(f"no such login: {spell(password)}.".encode(), password).decode()
+    assert "XYZ" not in words
+    assert "rd" not in words
