@@ -37,9 +37,15 @@ class AudioOptions(BaseModel):
         "", description="where the platform expects the agent; not documented, calibrate with one call"
     )
     max_seconds: float = Field(48 * 3600.0, description="longer audio is refused", gt=0, le=7 * 86_400)
+    file_timeout: float = Field(
+        60.0, description="seconds for a file, and as many for each 10 MB", gt=0, le=3600
+    )
+    uplink: Bytes = Field(
+        1_250_000, description="bytes a second that the line is taken to carry up; for estimates", ge=1_000
+    )
     processes: int = Field(0, description="worker processes for audio; 0 is one per core", ge=0, le=64)
-    worker_memory: Bytes = Field(300 * 2**20, description="memory one worker may take", ge=64 * 2**20)
-    memory_budget: Bytes = Field(2 * 2**30, description="memory of all workers together", ge=64 * 2**20)
+    worker_memory: Bytes = Field(300 * 2**20, description="memory one worker may take", ge=160 * 2**20)
+    memory_budget: Bytes = Field(2 * 2**30, description="memory of all workers together", ge=160 * 2**20)
     scratch_budget: Bytes = Field(10 * 10**9, description="bytes of rendered files at a time", ge=2**20)
 
 

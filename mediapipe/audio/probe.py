@@ -1,0 +1,187 @@
+"""What a file really is: magic bytes say the container, the decode says the rest, headers are witnesses.
+
+One pass decodes the whole file, counts its samples and measures its quality. Every disagreement between the
+name, the header and the decode is a finding with a stable code. Blocking; meant for a worker process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mediapipe.audio.decode import Coding, Decoder
+from mediapipe.audio.facts import AudioFacts, Finding, Level
+from mediapipe.audio.quality import Meter
+from mediapipe.audio.requests import ProbeRequest
+from mediapipe.audio.source import Source, identify
+from mediapipe.errors import Failed, Rejected
+
+BLOCK_SEGMENTS = 80
+"""Segments of 100 ms decoded at a time: 64,000 samples at 8 kHz stay in the processor's cache."""
+
+DURATION_SLACK_S = 0.1
+DURATION_SLACK_RATIO = 0.01
+
+_SUFFIXES = {
+    "wav": {"wav", "wave"},
+    "mp3": {"mp3", "mpga"},
+    "ogg": {"ogg", "oga", "opus"},
+    "flac": {"flac"},
+    "m4a": {"m4a", "m4b", "mp4"},
+    "mp4": {"mp4", "m4a", "m4v", "mov", "3gp", "3g2"},
+    "webm": {"webm", "weba", "mka", "mkv"},
+    "aac": {"aac", "adts"},
+    "amr": {"amr"},
+    "aiff": {"aif", "aiff", "aifc"},
+    "au": {"au", "snd"},
+    "caf": {"caf"},
+    "asf": {"wma", "asf", "wmv"},
+    "w64": {"w64"},
+}
+_KNOWN_SUFFIXES = frozenset().union(*_SUFFIXES.values())
+
+Samples = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A file that was decoded once, and its samples where they were few enough to be kept."""
+
+    source: Source
+    facts: AudioFacts
+    coding: Coding
+    kept: tuple[Samples, ...] | None
+
+    def blocks(self) -> Iterator[Samples]:
+        """Yield the samples again, from memory or by another decode."""
+        if self.kept is not None:
+            yield from self.kept
+            return
+        with self.source.open() as decoder:
+            yield from decoder.blocks(block_size(self.coding))
+
+
+def probe(request: ProbeRequest) -> AudioFacts:
+    """Return a file's facts. Raises ``Rejected`` with a stable code, ``Failed`` when it cannot be read."""
+    return hear(request).facts
+
+
+def hear(request: ProbeRequest, keep_bytes: int = 0) -> Heard:
+    """Probe a file and keep its samples when they take at most ``keep_bytes``; raises as :func:`probe`."""
+    try:
+        with request.path.open("rb") as file:
+            source = identify(request.path, file, request.raw_format)
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise Failed(f"the file cannot be read: {error.strerror or error}", code="unreadable") from None
+    with source.open() as decoder:
+        listening = _Listening(decoder.coding, request, keep_bytes)
+        for block in decoder.blocks(block_size(decoder.coding)):
+            listening.feed(block)
+        facts = _facts(source, sha256, decoder, listening)
+        return Heard(source, facts, decoder.coding, listening.kept())
+
+
+def block_size(coding: Coding) -> int:
+    """Return the samples of a block: whole segments, and not more memory for higher rates."""
+    segment = 5 * max(1, coding.sample_rate // 50)
+    return segment * max(1, min(BLOCK_SEGMENTS, 640_000 // (segment * coding.channels)))
+
+
+class _Listening:
+    """What the one pass collects."""
+
+    def __init__(self, coding: Coding, request: ProbeRequest, keep_bytes: int) -> None:
+        self._coding, self._room = coding, keep_bytes
+        self._most = int(request.max_seconds * coding.sample_rate)
+        self._kept: list[Samples] = []
+        self.meter = (
+            Meter(
+                coding.sample_rate,
+                coding.channels,
+                full_scale=coding.full_scale,
+                ceiling=coding.ceiling,
+                envelope=request.envelope,
+            )
+            if request.quality
+            else None
+        )
+        self.samples = 0
+
+    def feed(self, block: Samples) -> None:
+        """Take a block. Raises ``Rejected`` for audio without end."""
+        self.samples += block.shape[1]
+        if self.samples > self._most:
+            raise Rejected(
+                f"the audio is longer than {self._most / self._coding.sample_rate:,.0f} s",
+                code="too_long",
+                hint="raise audio.max_seconds if that is right",
+            )
+        if self.meter is not None:
+            self.meter.feed(block)
+        self._room -= block.nbytes
+        if self._room >= 0:
+            self._kept.append(block)
+        else:
+            self._kept.clear()
+
+    def kept(self) -> tuple[Samples, ...] | None:
+        """Return all blocks, or None when they were too many."""
+        return tuple(self._kept) if self._room >= 0 else None
+
+
+def _facts(source: Source, sha256: str, decoder: Decoder, listening: _Listening) -> AudioFacts:
+    coding, structure = decoder.coding, source.structure
+    if not listening.samples:
+        if decoder.errors:
+            raise Rejected(f"nothing of the {coding.codec} audio can be decoded", code="decode_failed")
+        raise Rejected("the file holds no audio, only a header", code="no_audio")
+    seconds = listening.samples / coding.sample_rate
+    return AudioFacts(
+        container=source.container,
+        codec=coding.codec,
+        sample_rate=coding.sample_rate,
+        channels=coding.channels,
+        layout=coding.layout,
+        bits=structure.bits or coding.bits,
+        samples=listening.samples,
+        declared_s=structure.declared_s,
+        size=source.size,
+        sha256=sha256,
+        overhead=structure.overhead,
+        tags=structure.tags,
+        findings=(*structure.findings, *_disagreements(source, decoder, seconds)),
+        needs=structure.needs,
+        assumed=source.raw is not None,
+        quality=listening.meter.quality() if listening.meter is not None else None,
+    )
+
+
+def _disagreements(source: Source, decoder: Decoder, seconds: float) -> Iterator[Finding]:
+    suffix = source.path.suffix.lower().removeprefix(".")
+    if source.raw is not None:
+        said = f"the file has no header; read as {source.raw.name} at {source.raw.sample_rate:,} Hz"
+        yield Finding("raw_format_assumed", said)
+    elif suffix in _KNOWN_SUFFIXES and suffix not in _SUFFIXES[source.container]:
+        yield Finding("extension_mismatch", f"the name says .{suffix}, the bytes are {source.container}")
+    declared = source.structure.declared_s
+    if declared is not None and abs(declared - seconds) > max(
+        DURATION_SLACK_S, DURATION_SLACK_RATIO * seconds
+    ):
+        said = f"the header says {declared:,.2f} s, decoded are {seconds:,.2f} s"
+        yield Finding("header_duration", said, start_s=min(declared, seconds), end_s=seconds)
+    if decoder.errors:
+        yield Finding("decode_errors", f"{decoder.errors:,} packets cannot be decoded")
+    if decoder.mixed:
+        said = "rate or channels change midway; only the first part can be used"
+        yield Finding("mixed_format", said, Level.BLOCK)
+    if decoder.audio_streams > 1:
+        said = f"there are {decoder.audio_streams} audio streams; only the first is used"
+        yield Finding("extra_audio_stream", said)
+    if decoder.video_streams:
+        yield Finding("video_stream", "there is a film in it; only its sound is used")

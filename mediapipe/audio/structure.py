@@ -1,0 +1,123 @@
+"""What a container's own bytes say: length, overhead, what is odd about it. A witness, never the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from mediapipe.audio import mpeg, riff
+from mediapipe.audio.facts import Finding, Level
+from mediapipe.audio.header import read_header
+from mediapipe.audio.tags import read_tags
+from mediapipe.durations import format_size
+from mediapipe.errors import Rejected
+
+LARGE_OVERHEAD = 65_536
+
+_WORDS: Mapping[str, tuple[Level, str]] = {
+    "size_unknown_in_header": (Level.INFO, "the header was written before the length was known"),
+    "id3_before_riff": (Level.INFO, "a tag stands in front of the WAV file"),
+    "data_before_fmt": (Level.INFO, "the audio stands in front of its format"),
+    "rf64": (Level.INFO, "RF64, though it would fit a plain WAV file"),
+    "trailing_garbage": (Level.INFO, "bytes that are no chunk stand behind the audio"),
+    "second_data_chunk": (Level.WARN, "there is more than one data chunk; players play one of them"),
+    "vbr_without_xing": (Level.INFO, "the bitrate varies and no header says how long it is"),
+    "header_duration": (Level.WARN, "the header counts other frames than there are"),
+    "concatenated": (Level.WARN, "several files were joined; players see the length of the first"),
+    "garbage": (Level.INFO, "bytes that are neither audio nor tags stand between"),
+    "mixed_frames": (Level.WARN, "the rate, channels or layer changes midway"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What a container says of itself.
+
+    ``skip`` are bytes in front that a decoder is to pass over; ``plain`` says that the header alone tells a
+    decoder all it wants to know. The rest is as in :class:`~mediapipe.audio.facts.AudioFacts`.
+    """
+
+    declared_s: float | None = None
+    bits: int = 0
+    overhead: int = 0
+    needs: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    skip: int = 0
+    plain: bool = False
+
+
+def read_structure(file: BinaryIO, size: int, container: str) -> Structure:
+    """Return what the container of a seekable file says; raises ``Rejected`` when that is absurd."""
+    read = {"wav": _wav, "mp3": _mp3}.get(container, _other)
+    return read(file, size)
+
+
+def _wav(file: BinaryIO, size: int) -> Structure:
+    found = riff.walk(file, size)
+    if found is None or found.fmt is None or found.audio is None:
+        problem = "the WAV file has no format" if found and found.audio else "the WAV file has no audio"
+        raise Rejected(problem, code="no_audio", hint="fetch it from its source again")
+    fmt, audio = found.fmt, found.audio
+    if "header_absurd" in found.findings:
+        problem = f"the header says {fmt.sample_rate:,} Hz and {fmt.channels:,} channels"
+        raise Rejected(problem, code="header_absurd", hint="fetch it from its source again")
+    speed = fmt.sample_rate * fmt.block_align if fmt.linear else fmt.byte_rate
+    promised = audio.promised / speed if audio.promised and speed else None
+    codes = (*found.needs, *(code for code in found.findings if code != "shorter_than_header"))
+    findings = [_finding(code) for code in codes]
+    if found.truncated:
+        findings.append(_cut(audio.there / speed, promised) if speed else _cut(None, None))
+    return Structure(
+        declared_s=promised,
+        bits=fmt.valid_bits if fmt.linear else 0,
+        overhead=found.overhead,
+        needs=found.needs,
+        findings=(*findings, *_large(found.overhead)),
+        tags=read_tags(file) if found.overhead else {},
+        skip=found.start,
+        plain=fmt.tag in riff.LINEAR | riff.BLOCKS,
+    )
+
+
+def _mp3(file: BinaryIO, size: int) -> Structure:
+    found = mpeg.scan(file, size)
+    header = read_header(file, size)
+    declared = header.duration_s if header else None
+    if found is None:
+        return Structure(declared_s=declared, tags=read_tags(file))
+    findings = [_finding(code) for code in found.findings if code != "shorter_than_header"]
+    if "shorter_than_header" in found.findings:
+        findings.append(_cut(found.samples / found.frame.sample_rate, declared))
+    return Structure(
+        declared_s=declared,
+        overhead=found.overhead,
+        needs=found.needs,
+        findings=(*findings, *_large(found.overhead)),
+        tags=read_tags(file) if found.overhead else {},
+    )
+
+
+def _other(file: BinaryIO, size: int) -> Structure:
+    header = read_header(file, size)
+    return Structure(declared_s=header.duration_s if header else None, tags=read_tags(file))
+
+
+def _finding(code: str) -> Finding:
+    level, message = _WORDS.get(code, (Level.WARN, code.replace("_", " ")))
+    return Finding(code, message, level)
+
+
+def _cut(there: float | None, promised: float | None) -> Finding:
+    said = "the file ends before its audio does"
+    if there is not None and promised is not None:
+        said += f": the header says {promised:,.2f} s, there are {there:,.2f} s"
+    return Finding("shorter_than_header", said, Level.WARN, None, there, there)
+
+
+def _large(overhead: int) -> tuple[Finding, ...]:
+    if overhead <= LARGE_OVERHEAD:
+        return ()
+    said = f"{format_size(overhead)} of the file are tags, pictures or foreign data"
+    return (Finding("large_overhead", said, Level.INFO),)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mediapipe.audio.facts import AudioFacts
+from mediapipe.audio.probe import hear, probe
+from mediapipe.audio.requests import ProbeRequest
+from mediapipe.errors import Failed, Rejected
+from tests.audio.test_decode import coded, tone, wav_bytes, wav_file
+
+
+def facts(path: Path, **how: object) -> AudioFacts:
+    return probe(ProbeRequest(path, **how))  # type: ignore[arg-type]
+
+
+def codes(found: AudioFacts) -> set[str]:
+    return {finding.code for finding in found.findings}
+
+
+def test_an_honest_file_is_known_through_and_through(tmp_path: Path) -> None:
+    path = wav_file(tmp_path, tone(2.5, 2))
+    found = facts(path)
+    assert (found.container, found.codec, found.layout, found.bits) == ("wav", "pcm_s16le", "stereo", 16)
+    assert (found.samples, found.seconds, found.declared_s) == (20_000, 2.5, 2.5)
+    assert found.size == 80_044
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert found.bitrate == 256_141
+    assert found.findings == ()
+    assert found.quality is not None
+    assert found.quality.channels[0].peak_db == pytest.approx(-11.2, abs=0.1)
+    assert found.as_json()["duration_s"] == 2.5
+
+
+def test_figures_and_outline_are_there_when_asked_for(tmp_path: Path) -> None:
+    path = wav_file(tmp_path, tone(1))
+    assert facts(path, quality=False).quality is None
+    with_outline = facts(path, envelope=True).quality
+    assert with_outline is not None
+    assert with_outline.envelope is not None
+
+
+def test_the_decode_is_the_truth_and_the_header_a_finding(tmp_path: Path) -> None:
+    raw = coded(wav_file(tmp_path, tone(30, 1, 44_100), rate=44_100), "b.mp3", "-q:a", "5").read_bytes()
+    cut = tmp_path / "cut.mp3"
+    cut.write_bytes(raw[: len(raw) // 3])
+    found = facts(cut)
+    assert found.declared_s == pytest.approx(30, abs=0.2)
+    assert found.seconds == pytest.approx(10, rel=0.2)
+    assert "shorter_than_header" in codes(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "mismatch"),
+    [("a.mp3", True), ("a.flac", True), ("a.wav", False), ("a.WAVE", False), ("a", False), ("a.dat", False)],
+)
+def test_a_name_that_says_something_else_is_a_finding(tmp_path: Path, name: str, mismatch: bool) -> None:
+    path = tmp_path / name
+    path.write_bytes(wav_bytes(tone(1)))
+    assert ("extension_mismatch" in codes(facts(path))) is mismatch
+
+
+def test_headerless_audio_is_always_said_to_be_assumed(tmp_path: Path) -> None:
+    path = tmp_path / "a.ulaw"
+    path.write_bytes(bytes(range(256)) * 100)
+    found = facts(path)
+    assert (found.container, found.codec, found.seconds) == ("raw", "pcm_mulaw", 3.2)
+    assert found.assumed
+    assert "raw_format_assumed" in codes(found)
+    assert facts(path, raw_format="sln").seconds == 1.6
+
+
+def test_audio_without_end_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(Rejected) as refused:
+        facts(wav_file(tmp_path, tone(3)), max_seconds=2)
+    assert refused.value.code == "too_long"
+
+
+def test_a_header_alone_is_no_audio(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav_bytes(tone(1))[:44])
+    with pytest.raises(Rejected) as refused:
+        facts(path)
+    assert refused.value.code == "no_audio"
+
+
+def test_what_cannot_be_opened_may_pass_later(tmp_path: Path) -> None:
+    for path in (tmp_path / "gone.wav", tmp_path):
+        with pytest.raises(Failed) as failed:
+            facts(path)
+        assert failed.value.code == "unreadable"
+
+
+def test_a_damaged_part_is_counted(tmp_path: Path) -> None:
+    path = coded(wav_file(tmp_path, tone(20)), "b.m4a", "-c:a", "aac")
+    raw = bytearray(path.read_bytes())
+    middle = len(raw) // 3
+    raw[middle : middle + 4000] = b"\xff" * 4000
+    path.write_bytes(raw)
+    assert "decode_errors" in codes(facts(path))
+
+
+def test_samples_are_kept_where_they_are_few(tmp_path: Path) -> None:
+    samples = tone(30, 2)
+    path = wav_file(tmp_path, samples)
+    for keep in (10**9, samples.nbytes, samples.nbytes - 1, 0):
+        heard = hear(ProbeRequest(path, quality=False), keep)
+        assert (heard.kept is not None) is (keep >= samples.nbytes)
+        assert (np.concatenate(list(heard.blocks()), axis=1) == samples).all()

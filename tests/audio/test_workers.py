@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import anyio.abc
+import pytest
+
+from mediapipe.audio.facts import AudioFacts
+from mediapipe.audio.options import AudioOptions
+from mediapipe.audio.requests import ProbeRequest
+from mediapipe.audio.workers import AudioWorkers
+from mediapipe.errors import Failed, Rejected
+from tests.audio.test_decode import coded, tone, wav_file
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording that takes seconds to decode and measure, and next to no room."""
+    path = tmp_path_factory.mktemp("slow") / "slow.sln192"
+    with path.open("wb") as file:
+        file.truncate(6 * 10**9)  # a hole
+    return path
+
+
+def children() -> set[int]:
+    """The worker processes of this one."""
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        found |= {int(pid) for pid in (task / "children").read_text().split()}
+    workers = set()
+    for pid in found:
+        try:
+            if b"anyio.to_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                workers.add(pid)
+        except OSError:  # gone meanwhile
+            continue
+    return workers
+
+
+async def until(found: Callable[[], object]) -> None:
+    with anyio.fail_after(20):
+        while not found():  # noqa: ASYNC110  # the system tells nobody
+            await anyio.sleep(0.02)
+
+
+async def test_a_file_is_probed_in_another_process(tmp_path: Path) -> None:
+    workers = AudioWorkers(AudioOptions(processes=1))
+    facts = await workers.probe(ProbeRequest(wav_file(tmp_path, tone(2, 2))))
+    assert (facts.container, facts.codec, facts.channels, facts.seconds) == ("wav", "pcm_s16le", 2, 2.0)
+    assert len(children()) == 1
+
+
+async def test_what_a_file_is_refused_for_arrives_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"<html>404 Not Found</html>")
+    with pytest.raises(Rejected) as refused:
+        await AudioWorkers(AudioOptions()).probe(ProbeRequest(path))
+    assert refused.value.code == "error_page"
+    assert "404" in refused.value.message
+    assert refused.value.hint
+
+
+async def test_a_file_that_is_not_there_fails_and_may_pass_later(tmp_path: Path) -> None:
+    with pytest.raises(Failed) as failed:
+        await AudioWorkers(AudioOptions()).probe(ProbeRequest(tmp_path / "gone.wav"))
+    assert failed.value.code == "unreadable"
+
+
+async def test_a_decoder_that_dies_takes_one_file_with_it_and_the_pool_heals(
+    tmp_path: Path, slow: Path
+) -> None:
+    good = wav_file(tmp_path, tone(1))
+    workers = AudioWorkers(AudioOptions(processes=1))
+    outcome: list[Exception | AudioFacts] = []
+
+    async def probe() -> None:
+        try:
+            outcome.append(await workers.probe(ProbeRequest(slow)))
+        except Failed as error:
+            outcome.append(error)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(probe)
+        await until(children)
+        await anyio.sleep(0.5)
+        (pid,) = children()
+        os.kill(pid, signal.SIGKILL)
+    assert isinstance(outcome[0], Failed)
+    assert outcome[0].code == "decoder_died"
+    for _ in range(3):
+        assert (await workers.probe(ProbeRequest(good))).seconds == 1.0
+
+
+async def test_an_idle_worker_that_was_killed_harms_nobody(tmp_path: Path) -> None:
+    good = wav_file(tmp_path, tone(1))
+    workers = AudioWorkers(AudioOptions(processes=1))
+    await workers.probe(ProbeRequest(good))
+    (pid,) = children()
+    os.kill(pid, signal.SIGKILL)
+    await anyio.sleep(0.2)
+    assert (await workers.probe(ProbeRequest(good))).seconds == 1.0
+
+
+async def test_a_file_has_so_much_time_and_no_more(tmp_path: Path, slow: Path) -> None:
+    workers = AudioWorkers(AudioOptions(processes=1, file_timeout=0.001))
+    with pytest.raises(Failed) as failed:
+        await workers.probe(ProbeRequest(slow, max_seconds=7 * 86_400))
+    assert failed.value.code == "audio_timeout"
+    await until(lambda: not children())
+    assert (await AudioWorkers(AudioOptions()).probe(ProbeRequest(wav_file(tmp_path, tone(1))))).seconds == 1
+
+
+async def test_cancelling_stops_within_a_second(slow: Path) -> None:
+    workers = AudioWorkers(AudioOptions(processes=2))
+    async with anyio.create_task_group() as group:
+        for _ in range(2):
+            group.start_soon(workers.probe, ProbeRequest(slow))
+        await until(lambda: len(children()) == 2)
+        await anyio.sleep(0.5)
+        began = time.monotonic()
+        group.cancel_scope.cancel()
+    assert time.monotonic() - began < 1
+    assert not children()
+
+
+async def test_waiting_for_a_process_is_not_the_file_s_time(tmp_path: Path) -> None:
+    path = wav_file(tmp_path, tone(20))
+    workers = AudioWorkers(AudioOptions(processes=1, file_timeout=1))
+    seconds: list[float] = []
+    await AudioWorkers(AudioOptions()).probe(ProbeRequest(path))  # a process of the loop's stands ready
+    began = time.monotonic()
+
+    async def probe() -> None:
+        seconds.append((await workers.probe(ProbeRequest(path))).seconds)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(300):
+            group.start_soon(probe)
+    assert seconds == [20.0] * 300
+    assert time.monotonic() - began > 1
+
+
+async def test_a_worker_has_so_much_memory_and_no_more(tmp_path: Path) -> None:
+    workers = AudioWorkers(AudioOptions(processes=1, worker_memory=160 * 2**20))
+    path = coded(wav_file(tmp_path, tone(30)), "b.ogg", "-c:a", "libopus")
+    assert (await workers.probe(ProbeRequest(path))).seconds == pytest.approx(30, abs=0.02)
+    (pid,) = children()
+    assert resource.prlimit(pid, resource.RLIMIT_DATA)[0] == 160 * 2**20
+
+
+async def test_a_ctrl_c_on_the_terminal_does_not_end_what_a_worker_has_in_hand(tmp_path: Path) -> None:
+    workers = AudioWorkers(AudioOptions(processes=1))
+    path = wav_file(tmp_path, tone(1))
+    await workers.probe(ProbeRequest(path))
+    (pid,) = children()
+    os.kill(pid, signal.SIGINT)
+    assert (await workers.probe(ProbeRequest(path))).seconds == 1.0
+    assert children() == {pid}
+
+
+def test_there_are_no_more_workers_than_memory_for_them() -> None:
+    options = AudioOptions(processes=8, worker_memory=200 * 2**20, memory_budget=500 * 2**20)
+    assert AudioWorkers(options).processes == 2
+    assert AudioWorkers(AudioOptions(processes=3)).processes == 3
