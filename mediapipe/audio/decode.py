@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -17,6 +18,7 @@ import av
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 from av.audio.stream import AudioStream
 from av.error import FFmpegError
 from av.packet import Packet
@@ -28,6 +30,8 @@ from mediapipe.errors import Rejected
 RATES = range(4_000, 192_001)
 CHANNELS = range(1, 9)
 _LARGEST_FRAME = 8_192
+_LOUDEST = 4.0
+"""Floats over full scale that are taken for audio; 12 dB are more than any codec overshoots."""
 MOST_ERRORS = 1_000
 """Packets that cannot be decoded before the rest is not even tried."""
 
@@ -65,52 +69,77 @@ class Coding:
     ceiling: float
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a file is to be opened, where more is known than its container.
+
+    ``raw`` is the format of headerless bytes. ``skip`` bytes in front are passed over, and after ``samples``
+    the audio ends, whatever follows. ``plain`` says that the header alone tells all there is to know.
+    ``codec`` is what the container calls its codec, for messages.
+    """
+
+    raw: RawFormat | None = None
+    skip: int = 0
+    samples: int | None = None
+    plain: bool = False
+    codec: str = ""
+
+    def options(self, container: str) -> dict[str, str]:
+        """Return FFmpeg's options for it."""
+        options = {**_BOUNDS, **(_PLAIN_WAV if self.plain else {})}
+        if self.raw is not None:
+            options |= self.raw.options
+        elif container == "wav":
+            options |= _LARGE_PACKETS
+        if self.skip:
+            options["skip_initial_bytes"] = str(self.skip)
+        return options
+
+
+AS_IT_IS = Opening()
+
+
 class Decoder:
     """An audio file open for reading; a context manager.
 
-    ``container`` is a name of :mod:`mediapipe.audio.magic`, or give a ``raw`` format. ``skip`` bytes in front
-    are passed over. Raises ``Rejected`` with a stable code where there is nothing to decode.
+    ``container`` is a name of :mod:`mediapipe.audio.magic`. Raises ``Rejected`` with a stable code where
+    there is nothing to decode.
     """
 
     def __init__(
         self,
         source: Path | BinaryIO,
         container: str,
-        *,
-        raw: RawFormat | None = None,
-        skip: int = 0,
-        plain: bool = False,
+        opening: Opening = AS_IT_IS,
     ) -> None:
-        options = {**_BOUNDS, **(_PLAIN_WAV if plain else {})}
-        if raw is not None:
-            options |= raw.options
-        elif container == "wav":
-            options |= _LARGE_PACKETS
-        if skip:
-            options["skip_initial_bytes"] = str(skip)
-        demuxer = raw.demuxer if raw else _DEMUXERS[container]
+        demuxer = opening.raw.demuxer if opening.raw else _DEMUXERS[container]
         self.errors = 0
         """Packets that could not be decoded."""
+        self.encrypted = False
+        """What could not be decoded was encrypted, as a file under digital rights management is."""
+        self.mixed = False
+        """Rate or channels changed midway; what came after is not decoded."""
+        self._most = opening.samples
         self._fills_last_frame = demuxer == "mov"
         self._surplus = 0
         """Samples at the end that only fill the last frame; an MP4 says so by its last packet's length."""
-        self.mixed = False
-        """Rate or channels changed midway; what came after is not decoded."""
         try:
             self._container = av.open(
-                str(source) if isinstance(source, Path) else source, "r", format=demuxer, options=options,
-                metadata_errors="replace",
+                str(source) if isinstance(source, Path) else source, "r", format=demuxer,
+                options=opening.options(container), metadata_errors="replace",
             )  # fmt: skip
         except (FFmpegError, ValueError, OverflowError) as error:
             raise Rejected(
-                f"the {container} container cannot be read: {_words(error)}", code="decode_failed"
+                f"the {container} container cannot be read: {words_of(error)}", code="decode_failed"
             ) from None
         try:
             self.stream = self._audio_stream(container)
-            self._format, self.coding = _coding(self.stream)
+            self._form, self._coding = _claimed(self.stream, opening.codec)
         except BaseException:
             self._container.close()
             raise
+        self._batches = self._frames()
+        self._first: list[AudioFrame] | None = None
 
     def _audio_stream(self, container: str) -> AudioStream:
         streams = self._container.streams
@@ -122,15 +151,44 @@ class Decoder:
             raise Rejected(f"the {container} file holds no audio", code="no_audio_stream")
         return streams.audio[0]
 
+    @property
+    def declared_s(self) -> float | None:
+        """The length that the container declares, None where it declares none."""
+        length = self._container.duration
+        return length / av.time_base if length and length > 0 else None
+
+    @property
+    def coding(self) -> Coding:
+        """How the stream is coded: as its first frame shows, which headers do not always say."""
+        if self._first is None:
+            self._first = next(self._batches, [])
+            if self._first:
+                frame = self._first[0]
+                self._form, self._coding = _shown(self._coding, frame)
+        return self._coding
+
     def blocks(self, size: int) -> Iterator[Samples]:
         """Yield samples of shape (channels, size), the last block maybe shorter; int16, int32 or float.
 
-        Errors of single packets are counted and passed over, as players do.
+        Floats are finite and not far over full scale, whatever the file holds. Errors of single packets are
+        counted and passed over, as players do. To be called once.
         """
+        left = self._most
+        for block in self._all_blocks(size):
+            kept = block if left is None else block[:, :left]
+            if kept.shape[1]:
+                yield kept
+            if left is not None:
+                left -= kept.shape[1]
+                if not left:
+                    return
+
+    def _all_blocks(self, size: int) -> Iterator[Samples]:
+        coding = self.coding
         hold = _LARGEST_FRAME if self._fills_last_frame else 0
-        gather = _Gather(size, self._format, self.coding.channels, hold)
-        shape = self._format, self.coding.sample_rate, self.coding.channels
-        for frames in self._frames():
+        gather = _Gather(size, self._form, coding.channels, hold)
+        shape = self._form, coding.sample_rate, coding.channels
+        for frames in chain([self._first] if self._first else [], self._batches):
             first = frames[0]
             if (first.format.name, first.sample_rate, first.layout.nb_channels) != shape:
                 self.mixed = True
@@ -147,12 +205,13 @@ class Decoder:
                 frames = packet.decode()
             except FFmpegError:
                 self.errors += 1
+                self.encrypted = self.encrypted or packet.has_sidedata("encryption_info")
                 if self.errors >= MOST_ERRORS:
                     return
             else:
                 if frames and self._fills_last_frame:
                     lasts = float((packet.duration or 0) * (packet.time_base or 0))
-                    wanted = round(lasts * self.coding.sample_rate) or frames[0].samples
+                    wanted = round(lasts * frames[0].sample_rate) or frames[0].samples
                     self._surplus = max(0, sum(frame.samples for frame in frames) - wanted)
                 if frames:
                     yield frames
@@ -223,7 +282,15 @@ class _Gather:
 
     def _joined(self) -> Samples:
         joined = self._pieces[0] if len(self._pieces) == 1 else np.concatenate(self._pieces, axis=1)
-        return _widened(joined) if joined.dtype == np.uint8 else joined
+        if joined.dtype == np.uint8:
+            return _widened(joined)
+        return _tamed(joined) if joined.dtype.kind == "f" else joined
+
+
+def _tamed(block: Samples) -> Samples:
+    """Return floats that can be reckoned with: a file may hold infinities, and things that are no number."""
+    tamed: Samples = np.nan_to_num(np.clip(block, -_LOUDEST, _LOUDEST), nan=0.0)
+    return tamed
 
 
 def _widened(block: Samples) -> Samples:
@@ -244,22 +311,33 @@ _ALMOST = 0.99
 """What came through a lossy codec swings around the level at which it was clipped."""
 
 
-def _coding(stream: AudioStream) -> tuple[str, Coding]:
+def _claimed(stream: AudioStream, codec: str) -> tuple[str, Coding]:
+    """Return sample format and coding as the header has them. Raises ``Rejected`` where they are absurd."""
     context: AudioCodecContext | None = stream.codec_context
     if context is None:  # its type does not say so, but a codec that nobody here decodes has none
-        raise Rejected("there is no decoder for its codec", code="no_decoder")
-    rate, channels = context.sample_rate, context.layout.nb_channels
+        raise Rejected(f"there is no decoder for its codec{codec and f' {codec}'}", code="no_decoder")
+    form = context.format.name if context.format else ""
+    return _checked(context.codec.canonical_name, form, context.sample_rate, context.layout)
+
+
+def _shown(claimed: Coding, frame: AudioFrame) -> tuple[str, Coding]:
+    """Return sample format and coding as the first frame has them."""
+    return _checked(claimed.codec, frame.format.name, frame.sample_rate, frame.layout)
+
+
+def _checked(codec: str, form: str, rate: int, layout: AudioLayout) -> tuple[str, Coding]:
+    channels = layout.nb_channels
     if rate not in RATES or channels not in CHANNELS:
         problem = f"the header says {rate:,} Hz and {channels:,} channels"
         hint = f"{RATES[0]:,} to {RATES[-1]:,} Hz and at most {CHANNELS[-1]} channels are taken"
         raise Rejected(problem, code="header_absurd", hint=hint)
-    name = context.format.name if context.format else ""
-    if name not in _DTYPES:
-        raise Rejected(f"codec {context.name} decodes to {name or 'nothing'}", code="no_decoder")
-    scale = _SCALES[name.removesuffix("p")]
-    codec = context.codec.canonical_name
-    bits = _stored_bits(codec, name)
-    return name, Coding(codec, rate, channels, context.layout.name, bits, scale, _ceiling(codec, scale, bits))
+    if form not in _DTYPES:
+        raise Rejected(f"codec {codec} decodes to {form or 'nothing'}", code="no_decoder")
+    scale = _SCALES[form.removesuffix("p")]
+    bits = _stored_bits(codec, form)
+    # A WAV header of the plain kind names no layout; one and two channels are what everybody means by them.
+    name = {1: "mono", 2: "stereo"}.get(channels, layout.name)
+    return form, Coding(codec, rate, channels, name, bits, scale, _ceiling(codec, scale, bits))
 
 
 def _stored_bits(codec: str, form: str) -> int:
@@ -279,6 +357,6 @@ def _ceiling(codec: str, scale: float, bits: int) -> float:
     return scale * (1 - 2.0 ** (1 - min(bits, 24)))
 
 
-def _words(error: BaseException) -> str:
+def words_of(error: BaseException) -> str:
     """Return libav's word for an error, without the path it adds."""
     return str(getattr(error, "strerror", "") or type(error).__name__)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mediapipe.audio.decode import Coding, Decoder
 from mediapipe.audio.facts import AudioFacts, Finding, Level
 from mediapipe.audio.quality import Meter
+from mediapipe.audio.raw import by_suffix
 from mediapipe.audio.requests import ProbeRequest
 from mediapipe.audio.source import Source, identify
 from mediapipe.errors import Failed, Rejected
@@ -23,7 +24,8 @@ from mediapipe.errors import Failed, Rejected
 BLOCK_SEGMENTS = 80
 """Segments of 100 ms decoded at a time: 64,000 samples at 8 kHz stay in the processor's cache."""
 
-DURATION_SLACK_S = 0.1
+DURATION_SLACK_S = 0.25
+"""Encoders put up to three frames around what they are given, and headers count them."""
 DURATION_SLACK_RATIO = 0.01
 
 _SUFFIXES = {
@@ -43,6 +45,9 @@ _SUFFIXES = {
     "w64": {"w64"},
 }
 _KNOWN_SUFFIXES = frozenset().union(*_SUFFIXES.values())
+_EXACT = frozenset({"flac", "m4a", "mp4", "aiff", "webm", "caf", "w64", "au", "asf"})
+"""Containers that know their length from the start: what is missing at the end was lost."""
+_SAID_BY_DECODER = frozenset({"webm", "caf", "w64", "au", "asf"})
 
 Samples = NDArray[Any]
 
@@ -138,10 +143,15 @@ class _Listening:
 def _facts(source: Source, sha256: str, decoder: Decoder, listening: _Listening) -> AudioFacts:
     coding, structure = decoder.coding, source.structure
     if not listening.samples:
+        if decoder.encrypted:
+            raise Rejected("its audio is encrypted", code="encrypted", hint="get a copy without protection")
         if decoder.errors:
             raise Rejected(f"nothing of the {coding.codec} audio can be decoded", code="decode_failed")
         raise Rejected("the file holds no audio, only a header", code="no_audio")
     seconds = listening.samples / coding.sample_rate
+    declared_s = structure.declared_s
+    if source.container in _SAID_BY_DECODER:
+        declared_s = decoder.declared_s
     return AudioFacts(
         container=source.container,
         codec=coding.codec,
@@ -150,31 +160,39 @@ def _facts(source: Source, sha256: str, decoder: Decoder, listening: _Listening)
         layout=coding.layout,
         bits=structure.bits or coding.bits,
         samples=listening.samples,
-        declared_s=structure.declared_s,
+        declared_s=declared_s,
         size=source.size,
         sha256=sha256,
         overhead=structure.overhead,
         tags=structure.tags,
-        findings=(*structure.findings, *_disagreements(source, decoder, seconds)),
+        findings=(*structure.findings, *_disagreements(source, decoder, declared_s, seconds)),
         needs=structure.needs,
         assumed=source.raw is not None,
         quality=listening.meter.quality() if listening.meter is not None else None,
     )
 
 
-def _disagreements(source: Source, decoder: Decoder, seconds: float) -> Iterator[Finding]:
+def _length(source: Source, declared_s: float | None, seconds: float) -> Iterator[Finding]:
+    known = {finding.code for finding in source.structure.findings}
+    if declared_s is None or known & {"shorter_than_header", "header_duration"}:
+        return
+    if abs(declared_s - seconds) <= max(DURATION_SLACK_S, DURATION_SLACK_RATIO * seconds):
+        return
+    said = f"the header says {declared_s:,.2f} s, decoded are {seconds:,.2f} s"
+    cut = declared_s > seconds and source.container in _EXACT
+    yield Finding("shorter_than_header" if cut else "header_duration", said, start_s=seconds, end_s=seconds)
+
+
+def _disagreements(
+    source: Source, decoder: Decoder, declared_s: float | None, seconds: float
+) -> Iterator[Finding]:
     suffix = source.path.suffix.lower().removeprefix(".")
     if source.raw is not None:
         said = f"the file has no header; read as {source.raw.name} at {source.raw.sample_rate:,} Hz"
         yield Finding("raw_format_assumed", said)
-    elif suffix in _KNOWN_SUFFIXES and suffix not in _SUFFIXES[source.container]:
+    elif (suffix in _KNOWN_SUFFIXES and suffix not in _SUFFIXES[source.container]) or by_suffix(source.path):
         yield Finding("extension_mismatch", f"the name says .{suffix}, the bytes are {source.container}")
-    declared = source.structure.declared_s
-    if declared is not None and abs(declared - seconds) > max(
-        DURATION_SLACK_S, DURATION_SLACK_RATIO * seconds
-    ):
-        said = f"the header says {declared:,.2f} s, decoded are {seconds:,.2f} s"
-        yield Finding("header_duration", said, start_s=min(declared, seconds), end_s=seconds)
+    yield from _length(source, declared_s, seconds)
     if decoder.errors:
         yield Finding("decode_errors", f"{decoder.errors:,} packets cannot be decoded")
     if decoder.mixed:

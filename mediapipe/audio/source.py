@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from mediapipe.audio.decode import Decoder
+from mediapipe.audio.decode import Decoder, Opening
 from mediapipe.audio.magic import HEAD_BYTES, error_page, recognise
+from mediapipe.audio.mpeg import behind_id3
 from mediapipe.audio.raw import RawFormat, by_suffix, raw_format
 from mediapipe.audio.structure import Structure, read_structure
 from mediapipe.errors import Rejected
@@ -39,12 +40,12 @@ class Source:
     container: str
     size: int
     structure: Structure
+    opening: Opening
     raw: RawFormat | None = None
 
     def open(self) -> Decoder:
         """Open it for decoding."""
-        structure = self.structure
-        return Decoder(self.path, self.container, raw=self.raw, skip=structure.skip, plain=structure.plain)
+        return Decoder(self.path, self.container, self.opening)
 
 
 def identify(path: Path, file: BinaryIO, raw_name: str | None = None) -> Source:
@@ -53,15 +54,16 @@ def identify(path: Path, file: BinaryIO, raw_name: str | None = None) -> Source:
     ``raw_name`` says how headerless bytes are to be read; without it the file's name may tell.
     """
     size = file.seek(0, 2)
-    file.seek(0)
+    file.seek(behind_id3(file, size))  # a picture in a tag may be larger than any head
     head = file.read(HEAD_BYTES)
     if not head:
         raise Rejected("the file is empty", code="empty_file", hint="fetch it from its source again")
     container = _container(head)
     if container is not None:
-        return Source(path, container, size, read_structure(file, size, container))
+        structure = read_structure(file, size, container)
+        return Source(path, container, size, structure, structure.opening)
     if raw_name:
-        return Source(path, "raw", size, Structure(), raw_format(raw_name))
+        return _headerless(path, size, raw_format(raw_name))
     raw = by_suffix(path)
     _refuse_what_is_no_audio(head, headerless=raw is not None)
     if raw is None:
@@ -70,7 +72,11 @@ def identify(path: Path, file: BinaryIO, raw_name: str | None = None) -> Source:
             code="not_audio",
             hint="if it is headerless audio, say which with --raw-format",
         )
-    return Source(path, "raw", size, Structure(), raw)
+    return _headerless(path, size, raw)
+
+
+def _headerless(path: Path, size: int, raw: RawFormat) -> Source:
+    return Source(path, "raw", size, Structure(), Opening(raw), raw)
 
 
 def _container(head: bytes) -> str | None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from mediapipe.audio import mpeg, riff
+from mediapipe.audio.decode import Opening
 from mediapipe.audio.facts import Finding, Level
 from mediapipe.audio.header import read_header
+from mediapipe.audio.raw import RawFormat
 from mediapipe.audio.tags import read_tags
 from mediapipe.durations import format_size
 from mediapipe.errors import Rejected
@@ -25,6 +27,7 @@ _WORDS: Mapping[str, tuple[Level, str]] = {
     "vbr_without_xing": (Level.INFO, "the bitrate varies and no header says how long it is"),
     "header_duration": (Level.WARN, "the header counts other frames than there are"),
     "concatenated": (Level.WARN, "several files were joined; players see the length of the first"),
+    "odd_padding": (Level.INFO, "a chunk of odd length is not padded"),
     "garbage": (Level.INFO, "bytes that are neither audio nor tags stand between"),
     "mixed_frames": (Level.WARN, "the rate, channels or layer changes midway"),
 }
@@ -34,8 +37,7 @@ _WORDS: Mapping[str, tuple[Level, str]] = {
 class Structure:
     """What a container says of itself.
 
-    ``skip`` are bytes in front that a decoder is to pass over; ``plain`` says that the header alone tells a
-    decoder all it wants to know. The rest is as in :class:`~mediapipe.audio.facts.AudioFacts`.
+    ``opening`` is how a decoder is to open it. The rest is as in :class:`~mediapipe.audio.facts.AudioFacts`.
     """
 
     declared_s: float | None = None
@@ -44,8 +46,7 @@ class Structure:
     needs: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
-    skip: int = 0
-    plain: bool = False
+    opening: Opening = field(default_factory=Opening)
 
 
 def read_structure(file: BinaryIO, size: int, container: str) -> Structure:
@@ -57,18 +58,18 @@ def read_structure(file: BinaryIO, size: int, container: str) -> Structure:
 def _wav(file: BinaryIO, size: int) -> Structure:
     found = riff.walk(file, size)
     if found is None or found.fmt is None or found.audio is None:
-        problem = "the WAV file has no format" if found and found.audio else "the WAV file has no audio"
+        missing = "format" if found and found.audio else "audio"
+        problem = f"the WAV file has no {missing}, only the beginning of a header"
         raise Rejected(problem, code="no_audio", hint="fetch it from its source again")
     fmt, audio = found.fmt, found.audio
     if "header_absurd" in found.findings:
         problem = f"the header says {fmt.sample_rate:,} Hz and {fmt.channels:,} channels"
         raise Rejected(problem, code="header_absurd", hint="fetch it from its source again")
-    speed = fmt.sample_rate * fmt.block_align if fmt.linear else fmt.byte_rate
-    promised = audio.promised / speed if audio.promised and speed else None
+    promised, there = (_seconds(fmt, length) for length in (audio.promised, audio.there))
     codes = (*found.needs, *(code for code in found.findings if code != "shorter_than_header"))
     findings = [_finding(code) for code in codes]
     if found.truncated:
-        findings.append(_cut(audio.there / speed, promised) if speed else _cut(None, None))
+        findings.append(_cut(there, promised))
     return Structure(
         declared_s=promised,
         bits=fmt.valid_bits if fmt.linear else 0,
@@ -76,9 +77,37 @@ def _wav(file: BinaryIO, size: int) -> Structure:
         needs=found.needs,
         findings=(*findings, *_large(found.overhead)),
         tags=read_tags(file) if found.overhead else {},
-        skip=found.start,
-        plain=fmt.tag in riff.LINEAR | riff.BLOCKS,
+        opening=_opening(found, fmt, audio),
     )
+
+
+def _seconds(fmt: riff.Fmt, length: int) -> float | None:
+    """Return how long so many bytes play, None where the header does not tell: byte rates are often wrong."""
+    if not length or not fmt.block_align or not fmt.samples_per_block:
+        return None
+    return length / fmt.block_align * fmt.samples_per_block / fmt.sample_rate
+
+
+def _opening(found: riff.Riff, fmt: riff.Fmt, audio: riff.Data) -> Opening:
+    big, lost = found.order == ">", "odd_padding" in found.needs
+    if (big or lost) and (fmt.tag, fmt.bits) in _DEMUXERS and fmt.linear:
+        # FFmpeg reads the header of a RIFX file the right way round, and then its samples the wrong way; and
+        # it loses its way behind a chunk without padding.
+        options = {"sample_rate": str(fmt.sample_rate), "ch_layout": f"{fmt.channels}c"}
+        demuxer = _DEMUXERS[fmt.tag, fmt.bits] + ("" if fmt.bits == 8 else "be" if big else "le")
+        return Opening(RawFormat("wav", demuxer, fmt.sample_rate, options), audio.at, found.samples)
+    plain = fmt.tag in riff.LINEAR | riff.BLOCKS
+    return Opening(skip=found.start, plain=plain, codec=f"0x{fmt.tag:04x}")
+
+
+_DEMUXERS = {
+    **{(riff.PCM, bits): f"s{bits}" for bits in (16, 24, 32)},
+    (riff.PCM, 8): "u8",
+    (riff.FLOAT, 32): "f32",
+    (riff.FLOAT, 64): "f64",
+    (riff.ALAW, 8): "alaw",
+    (riff.MULAW, 8): "mulaw",
+}
 
 
 def _mp3(file: BinaryIO, size: int) -> Structure:

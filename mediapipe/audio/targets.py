@@ -93,6 +93,7 @@ class Rewrap:
     why: tuple[str, ...]
     bytes: int
     warnings: tuple[Finding, ...] = ()
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class Transcode:
     why: tuple[str, ...]
     bytes: int
     warnings: tuple[Finding, ...] = ()
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class Split:
     why: tuple[str, ...]
     bytes: int
     warnings: tuple[Finding, ...] = ()
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +129,7 @@ class Reject:
 
 
 Plan: TypeAlias = AsIs | Rewrap | Transcode | Split | Reject
-"""``bytes`` is what will be sent, exact for ``AsIs``, an estimate that is not too low for the others."""
+"""``bytes`` is what will be sent, exact for ``AsIs``, an estimate that is not too low for the others.
+
+``limit`` is the one in bytes that the plan was made for, 0 where nobody said: the target's own.
+"""

@@ -10,7 +10,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from mediapipe.audio.decode import Decoder
+from mediapipe.audio.decode import Decoder, Opening
 from mediapipe.audio.raw import RAW_FORMATS
 from mediapipe.errors import Rejected
 
@@ -53,7 +53,7 @@ def judged(path: Path, rate: int, channels: int, *how: str) -> np.ndarray:
 
 
 def decoded(path: Path, container: str = "wav", size: int = 1000, **how: object) -> np.ndarray:
-    with Decoder(path, container, **how) as decoder:  # type: ignore[arg-type]
+    with Decoder(path, container, Opening(**how)) as decoder:  # type: ignore[arg-type]
         return np.concatenate(list(decoder.blocks(size)), axis=1)
 
 
@@ -189,7 +189,7 @@ def test_an_absurd_header_is_refused_before_anything_is_decoded(
     path = tmp_path / "a.wav"
     path.write_bytes(riff(fmt(rate, channels)))
     with pytest.raises(Rejected) as refused:
-        Decoder(path, "wav", plain=True)
+        Decoder(path, "wav", Opening(plain=True))
     assert refused.value.code in {"header_absurd", "decode_failed"}
 
 
@@ -197,7 +197,7 @@ def test_a_codec_nobody_decodes_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(riff(fmt(tag=0x0161 + 0x1000)))
     with pytest.raises(Rejected) as refused:
-        Decoder(path, "wav", plain=True)
+        Decoder(path, "wav", Opening(plain=True))
     assert refused.value.code == "no_decoder"
 
 

@@ -4,8 +4,10 @@ import io
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from mediapipe.audio.decode import Decoder, Opening
 from mediapipe.audio.facts import Level
 from mediapipe.audio.structure import Structure, read_structure
 from mediapipe.errors import Rejected
@@ -22,7 +24,7 @@ def codes(found: Structure) -> set[str]:
 
 def test_an_honest_wav_has_nothing_to_say_but_its_length() -> None:
     found = structure(wav_bytes(tone(2)))
-    assert found == Structure(declared_s=2.0, bits=16, plain=True)
+    assert found == Structure(declared_s=2.0, bits=16, opening=Opening(plain=True, codec="0x0001"))
 
 
 def test_a_wav_cut_short_says_where_and_of_how_much() -> None:
@@ -46,7 +48,7 @@ def test_a_length_nobody_knew_is_no_claim(size: int) -> None:
 
 def test_a_tag_in_front_is_passed_over_and_cleaned_away() -> None:
     found = structure(b"ID3\x03\0\0\0\0\0\x0a" + bytes(10) + wav_bytes(tone(1)))
-    assert (found.skip, found.overhead, found.needs) == (20, 20, ("id3_before_riff",))
+    assert (found.opening.skip, found.overhead, found.needs) == (20, 20, ("id3_before_riff",))
 
 
 def test_megabytes_that_are_no_audio_are_told() -> None:
@@ -97,3 +99,26 @@ def test_the_rest_goes_by_mutagen(tmp_path: Path) -> None:
     found = structure(path.read_bytes(), "flac")
     assert found.declared_s == pytest.approx(3)
     assert found.tags.get("title") == "Hello"
+
+
+def test_a_big_endian_wav_is_read_the_right_way_round(tmp_path: Path) -> None:
+    samples = tone(1, 2)
+    body = samples.T.astype(">i2").tobytes()
+    chunks = b"WAVEfmt " + struct.pack(">IHHIIHH", 16, 1, 2, 8000, 32_000, 4, 16)
+    chunks += b"data" + struct.pack(">I", len(body)) + body + b"LIST" + struct.pack(">I", 100) + bytes(100)
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"RIFX" + struct.pack(">I", len(chunks)) + chunks)
+    found = structure(path.read_bytes())
+    with Decoder(path, "wav", found.opening) as decoder:
+        assert decoder.coding.codec == "pcm_s16be"
+        assert (np.concatenate(list(decoder.blocks(800)), axis=1) == samples).all()
+
+
+def test_a_chunk_without_its_padding_does_not_hide_the_audio(tmp_path: Path) -> None:
+    whole = wav_bytes(tone(1))
+    path = tmp_path / "a.wav"
+    path.write_bytes(whole[:36] + b"note\3\0\0\0odd" + whole[36:])
+    found = structure(path.read_bytes())
+    assert found.needs == ("odd_padding",)
+    with Decoder(path, "wav", found.opening) as decoder:
+        assert (np.concatenate(list(decoder.blocks(800)), axis=1) == tone(1)).all()
