@@ -253,15 +253,15 @@ class _Gather:
 
     def add(self, frames: list[AudioFrame]) -> None:
         """Take frames. Their memory is looked at, not copied; the view keeps it alive."""
-        kind, channels = self._kind, self._channels
+        # Some codecs have fifty frames a second: what is done for each is the cost of decoding them.
+        kind, pieces, width = self._kind, self._pieces, 1 if self._planar else self._channels
         for frame in frames:
             count = frame.samples
             planes: tuple[Any, ...] = frame.planes  # buffers, though their type does not say so
             if self._planar:
-                self._pieces.append(np.stack([np.frombuffer(plane, kind, count) for plane in planes]))
+                pieces.append(np.stack([np.frombuffer(plane, kind, count) for plane in planes]))
             else:
-                flat = np.frombuffer(planes[0], kind, count * channels)
-                self._pieces.append(flat.reshape(count, channels).T)
+                pieces.append(np.frombuffer(planes[0], kind, count * width))
             self.samples += count
 
     def full(self) -> Iterator[Samples]:
@@ -270,32 +270,32 @@ class _Gather:
         free = joined.shape[1] - self._hold
         whole = free - free % self._size
         for at in range(0, whole, self._size):
-            yield joined[:, at : at + self._size]
-        self._pieces = [joined[:, whole:]]
-        self.samples = joined.shape[1] - whole
+            yield _plain(joined[:, at : at + self._size])
+        left = joined[:, whole:]
+        self._pieces[:] = [left if self._planar else left.T.ravel()]
+        self.samples = left.shape[1]
 
     def rest(self, surplus: int) -> Iterator[Samples]:
         """Yield what is left but for ``surplus`` samples."""
-        joined = self._joined()[:, : max(0, self.samples - surplus)] if self.samples else np.empty((0, 0))
+        if not self.samples:
+            return
+        joined = self._joined()[:, : max(0, self.samples - surplus)]
         for at in range(0, joined.shape[1], self._size):
-            yield joined[:, at : at + self._size]
+            yield _plain(joined[:, at : at + self._size])
 
     def _joined(self) -> Samples:
-        joined = self._pieces[0] if len(self._pieces) == 1 else np.concatenate(self._pieces, axis=1)
-        if joined.dtype == np.uint8:
-            return _widened(joined)
-        return _tamed(joined) if joined.dtype.kind == "f" else joined
+        if self._planar:
+            return np.concatenate(self._pieces, axis=1)
+        return np.concatenate(self._pieces).reshape(-1, self._channels).T
 
 
-def _tamed(block: Samples) -> Samples:
-    """Return floats that can be reckoned with: a file may hold infinities, and things that are no number."""
-    tamed: Samples = np.nan_to_num(np.clip(block, -_LOUDEST, _LOUDEST), nan=0.0)
-    return tamed
-
-
-def _widened(block: Samples) -> Samples:
-    wide: Samples = (block.astype(np.int16) - 128) * np.int16(256)
-    return wide
+def _plain(block: Samples) -> Samples:
+    """Return samples that can be reckoned with: 8 bits made 16, and floats that are finite numbers."""
+    if block.dtype == np.uint8:
+        return (block.astype(np.int16) - 128) * np.int16(256)
+    if block.dtype.kind == "f":
+        return np.nan_to_num(np.clip(block, -_LOUDEST, _LOUDEST), nan=0.0)  # type: ignore[no-any-return]
+    return block
 
 
 _DTYPES: Mapping[str, Any] = {

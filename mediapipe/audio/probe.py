@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
 
+from mediapipe.audio.convert import to_int16
 from mediapipe.audio.decode import Coding, Decoder
 from mediapipe.audio.facts import AudioFacts, Finding, Level
 from mediapipe.audio.quality import Meter
@@ -62,12 +63,22 @@ class Heard:
     kept: tuple[Samples, ...] | None
 
     def blocks(self) -> Iterator[Samples]:
-        """Yield the samples again, from memory or by another decode."""
+        """Yield the samples again, from memory or by another decode, coded as ``coding`` says."""
         if self.kept is not None:
             yield from self.kept
             return
         with self.source.open() as decoder:
-            yield from decoder.blocks(block_size(self.coding))
+            for block in decoder.blocks(block_size(self.coding)):
+                yield _kept_form(block, decoder.coding)
+
+
+def _kept_form(block: Samples, coding: Coding) -> Samples:
+    """Return samples as they are kept: what a lossy codec gives has no more than 16 bits to it."""
+    return block if coding.bits else to_int16(block, coding.full_scale)
+
+
+def _kept_coding(coding: Coding) -> Coding:
+    return coding if coding.bits else replace(coding, full_scale=2.0**15)
 
 
 def probe(request: ProbeRequest) -> AudioFacts:
@@ -86,10 +97,14 @@ def hear(request: ProbeRequest, keep_bytes: int = 0) -> Heard:
         raise Failed(f"the file cannot be read: {error.strerror or error}", code="unreadable") from None
     with source.open() as decoder:
         listening = _Listening(decoder.coding, request, keep_bytes)
-        for block in decoder.blocks(block_size(decoder.coding)):
-            listening.feed(block)
+        counted = source.structure.samples
+        if counted is not None and not request.quality and not keep_bytes:
+            listening.samples = counted  # bytes of linear audio are samples; there is nothing to decode
+        else:
+            for block in decoder.blocks(block_size(decoder.coding)):
+                listening.feed(block)
         facts = _facts(source, sha256, decoder, listening)
-        return Heard(source, facts, decoder.coding, listening.kept())
+        return Heard(source, facts, _kept_coding(decoder.coding), listening.kept())
 
 
 def block_size(coding: Coding) -> int:
@@ -129,15 +144,18 @@ class _Listening:
             )
         if self.meter is not None:
             self.meter.feed(block)
-        self._room -= block.nbytes
+        if self._room <= 0:
+            return
+        kept = _kept_form(block, self._coding)
+        self._room -= kept.nbytes
         if self._room >= 0:
-            self._kept.append(block)
+            self._kept.append(kept)
         else:
             self._kept.clear()
 
     def kept(self) -> tuple[Samples, ...] | None:
         """Return all blocks, or None when they were too many."""
-        return tuple(self._kept) if self._room >= 0 else None
+        return tuple(self._kept) or None
 
 
 def _facts(source: Source, sha256: str, decoder: Decoder, listening: _Listening) -> AudioFacts:

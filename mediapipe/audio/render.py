@@ -24,7 +24,7 @@ from mediapipe.audio.transcode import transcode, transcode_parts
 from mediapipe.durations import format_size
 from mediapipe.errors import Failed, Rejected
 
-KEEP_BYTES = 32_000_000
+KEEP_BYTES = 48_000_000
 """Decoded samples kept between measuring and encoding; a longer file is decoded once more instead."""
 
 MOST_TRIES = 8

@@ -1,7 +1,7 @@
 """What the spectrum of a recording says: loudness, bandwidth, and whether it is a tone instead of speech.
 
 Of a long recording the spectrum is taken for a part of the time, evenly spread. The figures are averages,
-a quarter of a call gives the same ones, and the transform is the dearest thing in the whole pass.
+an eighth of a call gives the same ones, and the transform is the dearest thing in the whole pass.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mediapipe.audio.loudness import SEGMENTS, Gate, k_weights
 
 FULL_SEGMENTS = 600
 """The first minute has the spectrum of every segment; after it, one gating block of SPARSE has."""
-SPARSE = 4
+SPARSE = 8
 _CYCLE = SEGMENTS * SPARSE
 _BANDWIDTH_SHARE = 1e-6
 _LINES = 3

@@ -37,7 +37,9 @@ _WORDS: Mapping[str, tuple[Level, str]] = {
 class Structure:
     """What a container says of itself.
 
-    ``opening`` is how a decoder is to open it. The rest is as in :class:`~mediapipe.audio.facts.AudioFacts`.
+    ``opening`` is how a decoder is to open it. ``samples`` is set for linear audio alone, where the bytes that
+    are there say how many samples a decoder will find. The rest is as in
+    :class:`~mediapipe.audio.facts.AudioFacts`.
     """
 
     declared_s: float | None = None
@@ -47,6 +49,7 @@ class Structure:
     findings: tuple[Finding, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     opening: Opening = field(default_factory=Opening)
+    samples: int | None = None
 
 
 def read_structure(file: BinaryIO, size: int, container: str) -> Structure:
@@ -78,6 +81,7 @@ def _wav(file: BinaryIO, size: int) -> Structure:
         findings=(*findings, *_large(found.overhead)),
         tags=read_tags(file) if found.overhead else {},
         opening=_opening(found, fmt, audio),
+        samples=found.samples,
     )
 
 

@@ -107,6 +107,28 @@ def test_every_coding_in_a_wav_has_its_scale(
     assert np.abs(samples).max() == pytest.approx(9000 / 32_768, rel=0.1)
 
 
+@pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_alaw"])
+@pytest.mark.parametrize("size", [100, 5000, 64_000])
+def test_every_block_of_every_coding_is_right(tmp_path: Path, codec: str, size: int) -> None:
+    path = coded(wav_file(tmp_path, tone(20, 2)), "b.wav", "-c:a", codec)
+    with Decoder(path, "wav") as decoder:
+        blocks = list(decoder.blocks(size))
+        ours = np.concatenate(blocks, axis=1) / decoder.coding.full_scale
+    theirs = judged(path, 8000, 2) / 32_768.0
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs).max() <= 2.0**-15
+
+
+def test_floats_that_are_no_numbers_become_ones(tmp_path: Path) -> None:
+    odd = np.array([np.nan, np.inf, -np.inf, 1e30, -0.5] * 100, dtype="<f4").tobytes()
+    path = tmp_path / "a.wav"
+    form = struct.pack("<HHIIHH", 3, 1, 8000, 32_000, 4, 32)
+    path.write_bytes(riff(form, odd))
+    found = decoded(path)
+    assert np.isfinite(found).all()
+    assert found[0, :5].tolist() == [0.0, 4.0, -4.0, 4.0, -0.5]
+
+
 @pytest.mark.parametrize(
     ("name", "container", "options"),
     [

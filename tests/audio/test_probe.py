@@ -110,3 +110,11 @@ def test_samples_are_kept_where_they_are_few(tmp_path: Path) -> None:
         heard = hear(ProbeRequest(path, quality=False), keep)
         assert (heard.kept is not None) is (keep >= samples.nbytes)
         assert (np.concatenate(list(heard.blocks()), axis=1) == samples).all()
+
+
+@pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_f32le", "pcm_mulaw", "pcm_alaw"])
+def test_samples_of_linear_audio_are_counted_as_they_would_be_decoded(tmp_path: Path, codec: str) -> None:
+    path = coded(wav_file(tmp_path, tone(1.234, 2)), "b.wav", "-c:a", codec)
+    for cut in (0, 1, 1001):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size - cut])
+        assert facts(path, quality=False).samples == facts(path).samples
