@@ -40,12 +40,19 @@ class Source:
     container: str
     size: int
     structure: Structure
-    opening: Opening
     raw: RawFormat | None = None
 
     def open(self) -> Decoder:
-        """Open it for decoding."""
-        return Decoder(self.path, self.container, self.opening)
+        """Open it for decoding. Raises ``Rejected`` where there is nothing to decode."""
+        if self.raw is not None:
+            return Decoder(self.path, self.container, Opening(self.raw))
+        try:
+            return Decoder(self.path, self.container, self.structure.opening)
+        except Rejected as refused:
+            # A header may be too much for a decoder while its samples are in plain sight.
+            if self.structure.fallback is None or refused.code != "decode_failed":
+                raise
+            return Decoder(self.path, self.container, self.structure.fallback)
 
 
 def identify(path: Path, file: BinaryIO, raw_name: str | None = None) -> Source:
@@ -60,8 +67,7 @@ def identify(path: Path, file: BinaryIO, raw_name: str | None = None) -> Source:
         raise Rejected("the file is empty", code="empty_file", hint="fetch it from its source again")
     container = _container(head)
     if container is not None:
-        structure = read_structure(file, size, container)
-        return Source(path, container, size, structure, structure.opening)
+        return Source(path, container, size, read_structure(file, size, container))
     if raw_name:
         return _headerless(path, size, raw_format(raw_name))
     raw = by_suffix(path)
@@ -76,7 +82,7 @@ def identify(path: Path, file: BinaryIO, raw_name: str | None = None) -> Source:
 
 
 def _headerless(path: Path, size: int, raw: RawFormat) -> Source:
-    return Source(path, "raw", size, Structure(), Opening(raw), raw)
+    return Source(path, "raw", size, Structure(), raw)
 
 
 def _container(head: bytes) -> str | None:

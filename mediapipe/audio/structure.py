@@ -16,6 +16,7 @@ from mediapipe.durations import format_size
 from mediapipe.errors import Rejected
 
 LARGE_OVERHEAD = 65_536
+PADDED = "padded_samples"
 
 _WORDS: Mapping[str, tuple[Level, str]] = {
     "size_unknown_in_header": (Level.INFO, "the header was written before the length was known"),
@@ -27,6 +28,7 @@ _WORDS: Mapping[str, tuple[Level, str]] = {
     "vbr_without_xing": (Level.INFO, "the bitrate varies and no header says how long it is"),
     "header_duration": (Level.WARN, "the header counts other frames than there are"),
     "concatenated": (Level.WARN, "several files were joined; players see the length of the first"),
+    PADDED: (Level.INFO, "its integers are padded to a wider format, which many players misread"),
     "odd_padding": (Level.INFO, "a chunk of odd length is not padded"),
     "garbage": (Level.INFO, "bytes that are neither audio nor tags stand between"),
     "mixed_frames": (Level.WARN, "the rate, channels or layer changes midway"),
@@ -37,9 +39,9 @@ _WORDS: Mapping[str, tuple[Level, str]] = {
 class Structure:
     """What a container says of itself.
 
-    ``opening`` is how a decoder is to open it. ``samples`` is set for linear audio alone, where the bytes that
-    are there say how many samples a decoder will find. The rest is as in
-    :class:`~mediapipe.audio.facts.AudioFacts`.
+    ``opening`` is how a decoder is to open it, ``fallback`` how else when it cannot. ``samples`` is set for
+    linear audio alone, where the bytes that are there say how many samples a decoder will find. The rest is
+    as in :class:`~mediapipe.audio.facts.AudioFacts`.
     """
 
     declared_s: float | None = None
@@ -49,6 +51,7 @@ class Structure:
     findings: tuple[Finding, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     opening: Opening = field(default_factory=Opening)
+    fallback: Opening | None = None
     samples: int | None = None
 
 
@@ -69,6 +72,11 @@ def _wav(file: BinaryIO, size: int) -> Structure:
         problem = f"the header says {fmt.sample_rate:,} Hz and {fmt.channels:,} channels"
         raise Rejected(problem, code="header_absurd", hint="fetch it from its source again")
     promised, there = (_seconds(fmt, length) for length in (audio.promised, audio.there))
+    # FFmpeg reads the header of a RIFX file the right way round and its samples the wrong way, takes padded
+    # integers for floats, and loses its way behind a chunk without padding.
+    misread = found.order == ">" or {"odd_padding", PADDED} & {*found.needs, *found.findings}
+    bare = _bare_opening(found, fmt, audio)
+    needs = (*found.needs, PADDED) if PADDED in found.findings else found.needs
     codes = (*found.needs, *(code for code in found.findings if code != "shorter_than_header"))
     findings = [_finding(code) for code in codes]
     if found.truncated:
@@ -77,10 +85,11 @@ def _wav(file: BinaryIO, size: int) -> Structure:
         declared_s=promised,
         bits=fmt.valid_bits if fmt.linear else 0,
         overhead=found.overhead,
-        needs=found.needs,
+        needs=needs,
         findings=(*findings, *_large(found.overhead)),
         tags=read_tags(file) if found.overhead else {},
-        opening=_opening(found, fmt, audio),
+        opening=bare if bare and misread else _opening(found, fmt),
+        fallback=bare,
         samples=found.samples,
     )
 
@@ -92,16 +101,19 @@ def _seconds(fmt: riff.Fmt, length: int) -> float | None:
     return length / fmt.block_align * fmt.samples_per_block / fmt.sample_rate
 
 
-def _opening(found: riff.Riff, fmt: riff.Fmt, audio: riff.Data) -> Opening:
-    big, lost = found.order == ">", "odd_padding" in found.needs
-    if (big or lost) and (fmt.tag, fmt.bits) in _DEMUXERS and fmt.linear:
-        # FFmpeg reads the header of a RIFX file the right way round, and then its samples the wrong way; and
-        # it loses its way behind a chunk without padding.
-        options = {"sample_rate": str(fmt.sample_rate), "ch_layout": f"{fmt.channels}c"}
-        demuxer = _DEMUXERS[fmt.tag, fmt.bits] + ("" if fmt.bits == 8 else "be" if big else "le")
-        return Opening(RawFormat("wav", demuxer, fmt.sample_rate, options), audio.at, found.samples)
+def _opening(found: riff.Riff, fmt: riff.Fmt) -> Opening:
     plain = fmt.tag in riff.LINEAR | riff.BLOCKS
     return Opening(skip=found.start, plain=plain, codec=f"0x{fmt.tag:04x}")
+
+
+def _bare_opening(found: riff.Riff, fmt: riff.Fmt, audio: riff.Data) -> Opening | None:
+    """Return how to open the linear audio alone, past its header; None for other codecs."""
+    if (fmt.tag, fmt.bits) not in _DEMUXERS or not fmt.linear:
+        return None
+    options = {"sample_rate": str(fmt.sample_rate), "ch_layout": f"{fmt.channels}c"}
+    order = "" if fmt.bits == 8 else "be" if found.order == ">" else "le"
+    raw = RawFormat("wav", _DEMUXERS[fmt.tag, fmt.bits] + order, fmt.sample_rate, options)
+    return Opening(raw, audio.at, found.samples)
 
 
 _DEMUXERS = {

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from mediapipe.audio.facts import AudioFacts
 from mediapipe.audio.probe import hear, probe
 from mediapipe.audio.requests import ProbeRequest
 from mediapipe.errors import Failed, Rejected
-from tests.audio.test_decode import coded, tone, wav_bytes, wav_file
+from tests.audio.test_decode import coded, riff, tone, wav_bytes, wav_file
 
 
 def facts(path: Path, **how: object) -> AudioFacts:
@@ -110,6 +111,26 @@ def test_samples_are_kept_where_they_are_few(tmp_path: Path) -> None:
         heard = hear(ProbeRequest(path, quality=False), keep)
         assert (heard.kept is not None) is (keep >= samples.nbytes)
         assert (np.concatenate(list(heard.blocks()), axis=1) == samples).all()
+
+
+def test_integers_padded_to_a_wider_format_are_read_as_integers(tmp_path: Path) -> None:
+    """FFmpeg takes 24 bits in 32 for floats."""
+    form = struct.pack("<HHIIHHHHI", 0xFFFE, 1, 8000, 32_000, 4, 32, 22, 24, 4)
+    form += struct.pack("<H", 1) + bytes.fromhex("000000001000800000aa00389b71")
+    path = tmp_path / "a.wav"
+    path.write_bytes(riff(form, (tone(1)[0].astype("<i4") << 16).tobytes()))
+    found = facts(path)
+    assert found.quality is not None
+    assert found.quality.channels[0].peak_db == pytest.approx(-11.2, abs=0.1)
+    assert "padded_samples" in found.needs
+
+
+def test_a_header_that_is_too_much_for_the_decoder_does_not_hide_the_audio(tmp_path: Path) -> None:
+    whole = wav_bytes(tone(1))
+    path = tmp_path / "a.wav"
+    path.write_bytes(whole[:36] + b"LIST\2\0\0\0xx" + whole[36:])
+    heard = hear(ProbeRequest(path), 10**6)
+    assert (np.concatenate(list(heard.blocks()), axis=1) == tone(1)).all()
 
 
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_f32le", "pcm_mulaw", "pcm_alaw"])
