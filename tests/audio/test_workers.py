@@ -5,6 +5,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -13,7 +14,8 @@ import pytest
 
 from mediapipe.audio.facts import AudioFacts
 from mediapipe.audio.options import AudioOptions
-from mediapipe.audio.requests import ProbeRequest
+from mediapipe.audio.requests import ProbeRequest, RenderRequest
+from mediapipe.audio.targets import V2_CALLS, Recipe, Transcode
 from mediapipe.audio.workers import AudioWorkers
 from mediapipe.errors import Failed, Rejected
 from tests.audio.test_decode import coded, tone, wav_file
@@ -169,6 +171,88 @@ async def test_a_ctrl_c_on_the_terminal_does_not_end_what_a_worker_has_in_hand(t
     os.kill(pid, signal.SIGINT)
     assert (await workers.probe(ProbeRequest(path))).seconds == 1.0
     assert children() == {pid}
+
+
+# ── rendering ───────────────────────────────────────────────────────────────────────────────
+
+
+def asked(path: Path, folder: Path, stem: str = "item", **options: object) -> RenderRequest:
+    folder.mkdir(exist_ok=True)
+    return RenderRequest(ProbeRequest(path), V2_CALLS, AudioOptions(**options), folder, stem)  # type: ignore[arg-type]
+
+
+async def test_what_is_rendered_stands_there_as_long_as_it_is_needed(tmp_path: Path) -> None:
+    path = coded(wav_file(tmp_path, tone(2)), "b.wav", "-c:a", "pcm_mulaw")
+    folder = tmp_path / "out"
+    workers = AudioWorkers(AudioOptions())
+    async with workers.rendered(asked(path, folder)) as rendering:
+        (output,) = rendering.outputs
+        assert isinstance(rendering.plan, Transcode)
+        assert [one.name for one in folder.iterdir()] == ["item.wav"]
+        assert output.facts.seconds == 2.0
+    assert list(folder.iterdir()) == []
+    assert path.exists()
+
+
+async def test_nothing_is_left_of_a_rendering_that_was_cancelled(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    workers = AudioWorkers(AudioOptions())
+    path = tmp_path / "hours.sln"
+    path.touch()
+    os.truncate(path, 3 * 3600 * 16_000)
+    request = asked(path, folder)
+    recipe = Recipe("mp3", "mp3", 8000, 1, 16)
+
+    async def render() -> None:
+        async with workers.rendered(replace(request, recipe=recipe)):
+            raise AssertionError("it was not to end")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(render)
+        await until(lambda: any(one.stat().st_size for one in folder.iterdir()))
+        group.cancel_scope.cancel()
+    assert list(folder.iterdir()) == []
+
+
+async def test_a_name_with_marks_in_it_deletes_only_its_own(tmp_path: Path) -> None:
+    path = coded(wav_file(tmp_path, tone(1)), "b.wav", "-c:a", "pcm_mulaw")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "item1.wav").touch()
+    async with AudioWorkers(AudioOptions()).rendered(asked(path, folder, "item[1]")) as rendering:
+        assert rendering.outputs[0].path.name == "item[1].wav"
+    assert [one.name for one in folder.iterdir()] == ["item1.wav"]
+
+
+async def test_renderings_share_the_room_on_the_disk(tmp_path: Path) -> None:
+    path = coded(wav_file(tmp_path, tone(1)), "b.wav", "-c:a", "pcm_mulaw")
+    workers = AudioWorkers(AudioOptions(scratch_budget=60_000_000))  # one of up to 50 MB at a time
+    inside: list[int] = [0]
+    most = 0
+
+    async def render(number: int) -> None:
+        nonlocal most
+        async with workers.rendered(asked(path, tmp_path / "out", f"item-{number}")):
+            inside[0] += 1
+            most = max(most, inside[0])
+            await anyio.sleep(0.05)
+            inside[0] -= 1
+
+    async with anyio.create_task_group() as group:
+        for number in range(4):
+            group.start_soon(render, number)
+    assert most == 1
+
+
+async def test_a_file_that_cannot_be_rendered_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(bytes(1000))
+    folder = tmp_path / "out"
+    with pytest.raises(Rejected) as refused:
+        async with AudioWorkers(AudioOptions()).rendered(asked(path, folder)):
+            raise AssertionError("it was not to begin")
+    assert refused.value.code == "not_audio"
+    assert list(folder.iterdir()) == []
 
 
 def test_there_are_no_more_workers_than_memory_for_them() -> None:
