@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Verdict(StrEnum):
@@ -31,11 +32,26 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """Something about an item that a person should look at; the item passes all the same.
+
+    ``channel`` (from 0) and the seconds say where in a recording it is, None where it has no such place.
+    """
+
+    code: str
+    message: str
+    channel: int | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one item; one line of ``outcomes.jsonl``.
 
     ``sha256`` is that of the source, ``sent_sha256`` that of what was sent when it was rendered first;
-    both lower-case hex. ``row`` counts the manifest's data rows from 1.
+    both lower-case hex. ``row`` counts the manifest's data rows from 1. ``audio`` holds the facts and the
+    plan of a recording that was looked at, in JSON's types.
     """
 
     key: str
@@ -48,14 +64,20 @@ class Outcome:
     sent_sha256: str = ""
     bytes: int = 0
     attempts: int = 0
+    warnings: tuple[Remark, ...] = ()
+    audio: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of outcomes by verdict and reason, and the bytes moved by the ``done`` ones."""
+    """Counts of outcomes by verdict and reason, and the bytes moved by the ``done`` ones.
+
+    ``warnings`` counts for each code the items that have it.
+    """
 
     verdicts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
     reasons: dict[tuple[Verdict, str], int] = field(default_factory=dict)
+    warnings: dict[str, int] = field(default_factory=dict)
     bytes: int = 0
 
     def add(self, outcome: Outcome) -> None:
@@ -64,6 +86,8 @@ class Tally:
         if outcome.reason:
             reason = (outcome.verdict, outcome.reason)
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        for code in {remark.code for remark in outcome.warnings}:
+            self.warnings[code] = self.warnings.get(code, 0) + 1
         if outcome.verdict is Verdict.DONE:
             self.bytes += outcome.bytes
 

@@ -18,23 +18,21 @@ out at the end, nothing travels back up::
 
 from __future__ import annotations
 
-import errno
 import logging
-import signal
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, aclosing, contextmanager
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from mediapipe.errors import DiskFull, Fatal, ItemError, MediapipeError, Rejected, Transient
+from mediapipe.errors import Fatal, MediapipeError
 from mediapipe.items import Outcome, Verdict
 from mediapipe.ledger.interface import Claim, Held, Ledger, Receipt, Settled, State
 from mediapipe.line import STATES, Ending, Entry, Finished, Job, Line, Sink, Stage
-from mediapipe.redact import redact
+from mediapipe.running import Drain, attempt, deciding
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +104,7 @@ class _Run(Generic[T]):
     held: dict[str, tuple[Entry[T], Held]] = field(default_factory=dict)
     counted: set[str] = field(default_factory=set)
     """Keys that had their outcome and would be taken again; of all others the ledger says so."""
-    draining: bool = False
-    feeding: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    drain: Drain = field(default_factory=Drain)
 
     async def work(self, *, signals: bool) -> Ending:
         fatal: Fatal | None = None
@@ -117,17 +114,17 @@ class _Run(Generic[T]):
                 group.start_soon(self._main, group, name="line")
                 group.start_soon(self._heartbeat, name="heartbeat")
                 if signals:
-                    group.start_soon(self._signals, group.cancel_scope, name="signals")
-            hard = self.draining and any(flight.begun for flight in self.flights.values())
+                    group.start_soon(self.drain.listen, group.cancel_scope, name="signals")
+            hard = self.drain.begun and any(flight.begun for flight in self.flights.values())
         except* Fatal as errors:
-            fatal = _first(errors)
+            fatal = deciding(errors)
             hard = True
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(CLEANUP_S):
                 await self._give_back()
         if hard and fatal is None:
             log.warning("stopped at once; what was under way will be looked up by the next run")
-        return Ending(interrupted=self.draining, fatal=fatal)
+        return Ending(interrupted=self.drain.begun, fatal=fatal)
 
     async def _main(self, group: TaskGroup) -> None:
         stages = self.line.stages
@@ -160,7 +157,7 @@ class _Run(Generic[T]):
         self, send: MemoryObjectSendStream[Job[T]], done: MemoryObjectSendStream[_Done[T]]
     ) -> None:
         async with send, done:
-            with self.feeding:
+            with self.drain.feeding:
                 async with aclosing(self.line.source()) as pages:
                     async for page in pages:
                         await self._offer(page, send, done)
@@ -241,7 +238,7 @@ class _Run(Generic[T]):
         async with receive, send, done:
             async for job in receive:
                 flight = self.flights.get(job.claim.key)
-                if flight is None or (self.draining and not flight.begun):
+                if flight is None or (self.drain.begun and not flight.begun):
                     continue  # given back at the end
                 flight.begun = True
                 result = await _attempt(stage, job)
@@ -289,19 +286,6 @@ class _Run(Generic[T]):
             for lost in await self.ledger.renew(claims, self.line.lease) if claims else ():
                 log.warning("the lease on %s was lost to another run", lost.key)
 
-    async def _signals(self, scope: anyio.CancelScope) -> None:
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        with _restored(before), anyio.open_signal_receiver(*before) as caught:
-            async for number in caught:
-                if self.draining:
-                    log.warning("%s again: stopping at once", signal.Signals(number).name)
-                    scope.cancel()
-                    return
-                name = signal.Signals(number).name
-                log.warning("%s: finishing what is under way; once more stops at once", name)
-                self.draining = True
-                self.feeding.cancel()
-
     async def _give_back(self) -> None:
         """Record what ended, return what was never begun to the state it had, end the leases of the rest."""
         ended = [(flight, flight.ended) for flight in self.flights.values() if flight.ended is not None]
@@ -316,38 +300,9 @@ class _Run(Generic[T]):
             log.warning("claims could not be given back; their leases run out by themselves: %s", error)
 
 
-@contextmanager
-def _restored(handlers: Mapping[signal.Signals, Any]) -> Iterator[None]:
-    """Put signal handlers back: the event loop leaves the system's default, which kills without a word."""
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
 async def _attempt(stage: Stage[T], job: Job[T]) -> T | Finished:
-    """Run a stage on one item; everything but ``Fatal`` becomes that item's outcome."""
-    key, tries = job.claim.key, job.claim.attempts
-    try:
-        return await stage.work(job)
-    except Fatal:
-        raise
-    except (ItemError, Transient) as error:
-        verdict = Verdict.REJECTED if isinstance(error, Rejected) else Verdict.FAILED
-        return Finished(Outcome(key, verdict, error.code, str(error), attempts=tries))
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise DiskFull(f"{stage.name}: {error.strerror}") from error
-        log.exception("%s: unexpected error on %s", stage.name, key)
-        return Finished(
-            Outcome(key, Verdict.FAILED, "unexpected_error", redact(f"{error!r}"), attempts=tries)
-        )
-    except Exception as error:
-        log.exception("%s: unexpected error on %s", stage.name, key)
-        return Finished(
-            Outcome(key, Verdict.FAILED, "unexpected_error", redact(f"{error!r}"), attempts=tries)
-        )
+    item = Outcome(job.claim.key, Verdict.FAILED, attempts=job.claim.attempts)
+    return await attempt(stage.name, item, lambda: stage.work(job))
 
 
 def _receipt(flight: _Flight[T], finished: Finished) -> Receipt:
@@ -368,18 +323,3 @@ def _as_before(settled: Settled) -> Outcome:
         sha256=detail.get("sha256", ""),
         bytes=int(detail.get("bytes", 0) or 0),
     )
-
-
-def _first(errors: BaseExceptionGroup[Fatal]) -> Fatal:
-    """Return the error that decides the exit code: credentials win over all."""
-    found: list[Fatal] = []
-
-    def collect(group: BaseExceptionGroup[Fatal]) -> None:
-        for error in group.exceptions:
-            if isinstance(error, BaseExceptionGroup):
-                collect(error)
-            else:
-                found.append(error)
-
-    collect(errors)
-    return max(found, key=lambda error: (error.exit_code == 4, error.exit_code))

@@ -42,13 +42,16 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
-# Most text holds none of these, and call records are full of text.
+# Most text holds none of the first or none of the second, and call records are full of text.
 _HINT = re.compile(r"[=:%]|bearer\s|basic\s", re.IGNORECASE)
+_WORD = re.compile(
+    r"secret|token|passw|signature|credential|api_?key|access|sig|authorization|bearer|basic|@", re.IGNORECASE
+)
 
 
 def redact(text: str) -> str:
     """Return ``text`` with every secret replaced by ``***``; idempotent."""
-    if not _HINT.search(text):
+    if not _HINT.search(text) or not _WORD.search(text):
         return text
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
@@ -72,20 +75,21 @@ def without_grants(record: Mapping[str, Any]) -> dict[str, Any]:
 
     Strings elsewhere in the record that happen to hold a signed URL are redacted too.
     """
-    clean = {key: _clean(value) for key, value in record.items()}
+    clean = {key: redact_values(value) for key, value in record.items()}
     details = clean.get("recording_details")
     if isinstance(details, dict):
         clean["recording_details"] = {k: v for k, v in details.items() if k not in VOLATILE_RECORDING_FIELDS}
     return clean
 
 
-def _clean(value: Any) -> Any:
+def redact_values(value: Any) -> Any:
+    """Return data of JSON's types with every secret in its strings masked."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None  # JSON has no such number, and readers of a sidecar refuse it
     if isinstance(value, Mapping):
-        return {key: _clean(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
+        return {key: redact_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact_values(item) for item in value]
     return value

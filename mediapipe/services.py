@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mediapipe.audio.channels import check_preset
+from mediapipe.audio.options import AudioOptions, QualityRules
+from mediapipe.audio.raw import raw_format
+from mediapipe.audio.targets import V2_CALLS, Target
+from mediapipe.audio.workers import AudioWorkers
 from mediapipe.convirza.grants import Grants
 from mediapipe.convirza.hosts import HostPolicy
 from mediapipe.convirza.session import (
@@ -275,3 +280,33 @@ async def open_archive(settings: Settings, job: str, owner: str) -> AsyncGenerat
             settle=archive.settle,
             runs_dir=settings.runs_dir,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CheckServices:
+    """Everything a check of a call manifest works with; ``workers`` are the rows in hand at a time."""
+
+    audio: AudioWorkers
+    options: AudioOptions
+    rules: QualityRules
+    target: Target
+    workers: int
+    requests_per_second: float
+
+
+def open_check(settings: Settings) -> CheckServices:
+    """Return what a check needs. Nothing of it has to be closed: worker processes end with the event loop.
+
+    Raises ``UsageError`` for a source preset or a raw format that there is not.
+    """
+    check_preset(settings.audio.source_preset)
+    if settings.audio.raw_format is not None:
+        raw_format(settings.audio.raw_format)
+    return CheckServices(
+        audio=AudioWorkers(settings.audio),
+        options=settings.audio,
+        rules=settings.quality,
+        target=replace(V2_CALLS, limit=settings.audio.max_upload_bytes),
+        workers=settings.workers,
+        requests_per_second=settings.pace.requests_per_second,
+    )

@@ -29,6 +29,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import PydanticBaseSettingsSource as Source
 
 from mediapipe import layout, sources
+from mediapipe.audio.options import AudioOptions, QualityRules
 from mediapipe.durations import format_duration, parse_duration, parse_size
 from mediapipe.errors import UsageError
 from mediapipe.redact import redact
@@ -205,6 +206,8 @@ class Settings(BaseSettings):
     pace: PaceSettings = Field(default_factory=PaceSettings)
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings)
     store: StoreOptions = Field(default_factory=StoreOptions)
+    audio: AudioOptions = Field(default_factory=AudioOptions)
+    quality: QualityRules = Field(default_factory=QualityRules)
     # May carry a password, so it is never shown as it is.
     ledger: Annotated[str | None, PlainSerializer(mask_dsn, when_used="json")] = Field(
         None, description="ledger: a path, sqlite:///path or postgresql://…", min_length=1, repr=False

@@ -38,6 +38,9 @@ OTHER_VARIABLES = frozenset(
         "MEDIAPIPE_ENGINE",
         "MEDIAPIPE_FROM",
         "MEDIAPIPE_JSON",
+        "MEDIAPIPE_NO_AUDIO",
+        "MEDIAPIPE_REPORT",
+        "MEDIAPIPE_ROOT",
         "MEDIAPIPE_TO",
     }
 )

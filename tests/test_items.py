@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediapipe.items import Outcome, Tally, Verdict
+from mediapipe.items import Outcome, Remark, Tally, Verdict
 
 PUBLISHED = ["done", "skipped", "rejected", "failed", "uncertain", "pending", "absent"]
 
@@ -38,10 +38,19 @@ def test_every_item_is_in_exactly_one_count(items):
         )
 
 
+def test_a_warning_counts_once_for_each_item_that_has_it():
+    tally = Tally()
+    twice = (Remark("clipping", "left"), Remark("clipping", "right"), Remark("quiet", "x"))
+    tally.add(Outcome("a", Verdict.DONE, warnings=twice))
+    tally.add(Outcome("b", Verdict.REJECTED, warnings=twice[:1]))
+    assert tally.warnings == {"clipping": 2, "quiet": 1}
+
+
 def test_tallies_do_not_share_their_counts():
     first, second = Tally(), Tally()
-    first.add(Outcome("k", Verdict.DONE))
+    first.add(Outcome("k", Verdict.DONE, warnings=(Remark("a", "b"),)))
     assert second.items == 0
+    assert second.warnings == {}
 
 
 def test_an_outcome_is_frozen():

@@ -51,6 +51,8 @@ def _settle(memory: int) -> None:
     _settled = True
     # The first Ctrl-C drains the run; a terminal sends it to the whole group, and what is in hand must end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Its stderr is a pipe that nobody reads: what a library prints there would end up blocking it.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     # One process per core: threads of the linear algebra would only get in each other's way.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mediapipe import __version__
-from mediapipe.cli import archive, auth, demo, output, sandbox, status
+from mediapipe.cli import archive, auth, calls, demo, output, sandbox, status
 from mediapipe.errors import EXIT_CODE_MEANINGS
 
 # The \b keeps the lines of the paragraph apart.
@@ -25,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.command("demo")(demo.demo)
+app.add_typer(calls.app, name="calls")
 app.add_typer(archive.app, name="archive")
 app.add_typer(sandbox.app, name="sandbox")
 app.command("status")(status.status)

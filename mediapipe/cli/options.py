@@ -61,6 +61,24 @@ Engine = Annotated[
         help="Where the work runs; only local yet.",
     ),
 ]
+RawFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--raw-format",
+        metavar="NAME",
+        help="What headerless files are: ulaw, alaw, gsm, g722, g726, sln, sln16 …. Default: by suffix.",
+    ),
+]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        "--root",
+        envvar="MEDIAPIPE_ROOT",
+        show_envvar=False,
+        metavar="DIR",
+        help="Where audio paths start, and what they may not leave. Default: the manifest's folder.",
+    ),
+]
 Dest = Annotated[
     str | None,
     typer.Option("--dest", metavar="URL", help="Destination: s3://bucket/prefix, file:///folder or a path."),

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
 
 import typer
 
@@ -20,8 +21,19 @@ def data(text: str, *, kept: object = "") -> None:
 
     Raises ``Fatal`` when stdout cannot take it (a full disk); ``kept`` is where the result also stands.
     """
+    _print(lambda: typer.echo(text), kept)
+
+
+def rows(text: str, *, kept: object = "") -> None:
+    """Print a part of the result on stdout while the job goes on: above its bars, else as :func:`data`."""
+    from mediapipe.report.progress import write_line
+
+    _print(lambda: write_line(text, sys.stdout), kept)
+
+
+def _print(write: Callable[[], None], kept: object) -> None:
     try:
-        typer.echo(text)
+        write()
     except OSError as error:
         # Else the interpreter tries to write the rest once more at its end, and complains.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

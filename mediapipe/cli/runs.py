@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ import anyio
 from mediapipe.cli import output
 from mediapipe.cli.guard import ending_of
 from mediapipe.errors import ExitCode, Fatal
-from mediapipe.items import Outcome, Tally
+from mediapipe.items import Outcome, Tally, Verdict
 from mediapipe.liveness import alive, new_run_id, owner_of
 from mediapipe.redact import redact
 from mediapipe.report.logs import bind_run
@@ -21,7 +21,7 @@ from mediapipe.report.outcomes import OutcomeWriter
 from mediapipe.report.page import write_page
 from mediapipe.report.progress import Progress
 from mediapipe.report.rundir import RunDir
-from mediapipe.report.summary import RunReport
+from mediapipe.report.summary import EXPLAINED, RunReport
 from mediapipe.settings import Settings
 
 
@@ -36,6 +36,9 @@ class JobRun:
     extra: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     fatal: Fatal | None = None
+    explained: Sequence[Verdict] = EXPLAINED
+    effect: str = "moved"
+    write_page: Callable[[RunReport], None] = write_page
 
     @property
     def owner(self) -> str:
@@ -89,8 +92,10 @@ def conduct(job: str, settings: Settings, work: Work, *, as_json: bool) -> RunRe
         extra=run.extra,
         notes=tuple(run.notes),
         code=code,
+        explained=run.explained,
+        effect=run.effect,
     )
-    write_page(report)
+    run.write_page(report)
     output.data(json.dumps(report.as_json()) if as_json else report.as_table(), kept=folder.report)
     if stopped is not None:
         raise stopped

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mediapipe.items import Outcome, Verdict
-from mediapipe.redact import redact
+from mediapipe.items import Outcome, Remark, Verdict
+from mediapipe.redact import redact, redact_values
 from mediapipe.report.rundir import write_failed
 
 BATCH = 256
@@ -25,10 +25,12 @@ BATCH = 256
 FLUSH_SECONDS = 1.0
 """Time a line is held back while others follow, so that the file can be watched."""
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
+
 
 def to_object(outcome: Outcome) -> dict[str, Any]:
-    """Return the published object of one outcome."""
-    return {
+    """Return the published object of one outcome; ``warnings`` and ``audio`` only where there are any."""
+    published: dict[str, Any] = {
         "key": outcome.key,
         "outcome": outcome.verdict.value,
         "reason": outcome.reason,
@@ -40,6 +42,17 @@ def to_object(outcome: Outcome) -> dict[str, Any]:
         "bytes": outcome.bytes,
         "attempts": outcome.attempts,
     }
+    if outcome.warnings:
+        published["warnings"] = [_remark(one) for one in outcome.warnings]
+    if outcome.audio is not None:
+        published["audio"] = redact_values(outcome.audio)
+    return published
+
+
+def _remark(one: Remark) -> dict[str, Any]:
+    place = {"channel": one.channel, "start_s": one.start_s, "end_s": one.end_s}
+    known = {name: value for name, value in place.items() if value is not None}
+    return {"code": one.code, "message": redact(one.message), **known}
 
 
 def from_object(line: dict[str, Any]) -> Outcome:
@@ -55,6 +68,11 @@ def from_object(line: dict[str, Any]) -> Outcome:
         sent_sha256=line["sent_sha256"],
         bytes=line["bytes"],
         attempts=line["attempts"],
+        warnings=tuple(
+            Remark(one["code"], one["message"], one.get("channel"), one.get("start_s"), one.get("end_s"))
+            for one in line.get("warnings", ())
+        ),
+        audio=line.get("audio"),
     )
 
 
@@ -73,7 +91,7 @@ class OutcomeWriter:
 
     def write(self, outcome: Outcome) -> None:
         """Take one outcome."""
-        text = json.dumps(to_object(outcome), ensure_ascii=False) + "\n"
+        text = _JSON.encode(to_object(outcome)) + "\n"
         with self._lock:
             # A file name that is no UTF-8 becomes \udcXX, which JSON reads back as it was.
             self._lines.append(text.encode("utf-8", "backslashreplace"))

@@ -6,9 +6,11 @@ No network, no foreign file: style and script are in the page, and its content p
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import jinja2
 
@@ -28,38 +30,72 @@ MOST_ROWS = 5_000
 
 
 @cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters |= {"size": format_size, "redact": redact}
-    return environment.from_string((resources.files(__package__) / "page.html.j2").read_text("utf-8"))
+def _environment() -> jinja2.Environment:
+    folder = resources.files(__package__)
+    loader = jinja2.FunctionLoader(lambda name: (folder / name).read_text("utf-8"))
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {"size": format_size, "redact": redact, "known": _known}
+    return environment
 
 
-def attention(outcomes: Iterable[Outcome], most: int = MOST_ROWS) -> list[Outcome]:
-    """Return the items that need a look, the most urgent first, at most ``most``; memory stays bounded."""
+def _known(value: object) -> object:
+    """Return a value to be shown, nothing for one that is not known."""
+    return "" if value is None else value
+
+
+def attention(
+    outcomes: Iterable[Outcome], most: int = MOST_ROWS, counts: Mapping[Verdict, int] | None = None
+) -> list[Outcome]:
+    """Return the items that need a look, the most urgent first, at most ``most``; memory stays bounded.
+
+    With ``counts``, reading ends where nothing more could be found: a file may have a million lines.
+    """
     found: dict[Verdict, list[Outcome]] = {verdict: [] for verdict in ATTENTION}
-    for outcome in outcomes:
+    awaited = {verdict for verdict in ATTENTION if counts is None or counts[verdict]}
+    for outcome in outcomes if awaited else ():
         rows = found.get(outcome.verdict)
-        if rows is not None and len(rows) < most:
-            rows.append(outcome)
+        if rows is None or len(rows) >= most:
+            continue
+        rows.append(outcome if outcome.audio is None else replace(outcome, audio=None))
+        if counts is not None and len(rows) >= min(most, counts[outcome.verdict]):
+            awaited.discard(outcome.verdict)
+            if not awaited:
+                break
     return [outcome for rows in found.values() for outcome in rows][:most]
 
 
 def render(report: RunReport, rows: list[Outcome]) -> str:
     """Return the page. Everything that came from outside is escaped."""
-    return _template().render(
-        report=report,
-        verdicts=list(Verdict),
-        counts=report.tally.counts(),
-        reasons=[(v.value, why, n) for v in ATTENTION for why, n in report.reasons(v)],
-        rows=rows,
-        total=sum(report.tally[verdict] for verdict in ATTENTION),
-        meaning=EXIT_CODE_MEANINGS[report.code],
+    total = sum(report.tally[verdict] for verdict in ATTENTION)
+    return fill("page.html.j2", report, rows=rows, total=total)
+
+
+def fill(template: str, report: RunReport, **more: Any) -> str:
+    """Return a page about a run, made of a template that knows what every page has and what is given here."""
+    explained = dict.fromkeys((*ATTENTION, *report.explained))
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            report=report,
+            verdicts=list(Verdict),
+            counts=report.tally.counts(),
+            reasons=[(v.value, why, n) for v in explained for why, n in report.reasons(v)],
+            meaning=EXIT_CODE_MEANINGS[report.code],
+            **more,
+        )
     )
 
 
 def write_page(report: RunReport) -> None:
     """Write the run's page from its outcomes file. Raises ``DiskFull`` or ``Fatal``."""
-    text = render(report, attention(read_outcomes(report.outcomes)))
+    save(report, render(report, attention(read_outcomes(report.outcomes), counts=report.tally.verdicts)))
+
+
+def save(report: RunReport, text: str) -> None:
+    """Write a page, readable by its user only, over an earlier one. Raises ``DiskFull`` or ``Fatal``."""
     try:
         file = os.open(report.report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(file, "w", encoding="utf-8", errors="backslashreplace") as page:

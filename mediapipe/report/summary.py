@@ -44,14 +44,21 @@ def exit_code(
     return max(codes)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return text that a far side may have had a say in: redacted, one line, no control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in redact(text)).split())
+    clean = redact(text)
+    if not clean.isprintable():
+        clean = "".join(c if c.isprintable() else " " for c in clean)
+    return " ".join(clean.split())
 
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """One finished run. ``extra`` adds keys to the JSON object; ``notes`` are sentences for people."""
+    """One finished run. ``extra`` adds keys to the JSON object; ``notes`` are sentences for people.
+
+    ``explained`` are the verdicts whose reasons the table breaks down; ``effect`` is what the run did to the
+    bytes that it counts.
+    """
 
     job: str
     run_id: str
@@ -62,6 +69,8 @@ class RunReport:
     extra: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     code: ExitCode = ExitCode.OK
+    explained: Sequence[Verdict] = EXPLAINED
+    effect: str = "moved"
 
     def as_json(self) -> dict[str, Any]:
         """Return the published object; ``extra`` may add keys to it and replace none."""
@@ -89,7 +98,7 @@ class RunReport:
             lines += self._reasons(verdict, width)
         lines += ["", f"  elapsed    {self.elapsed}"]
         lines.append(f"  exit code  {int(self.code)}: {EXIT_CODE_MEANINGS[self.code]}")
-        lines += [f"  note       {_plain(note)}" for note in self.notes]
+        lines += [f"  note       {plain(note)}" for note in self.notes]
         lines += [f"  outcomes   {self.outcomes}", f"  report     {self.report}"]
         return "\n".join(lines)
 
@@ -105,6 +114,6 @@ class RunReport:
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
     def _reasons(self, verdict: Verdict, width: int) -> list[str]:
-        if verdict not in EXPLAINED:
+        if verdict not in self.explained:
             return []
         return [f"             {count:>{width},}  {why}" for why, count in self.reasons(verdict)]

@@ -9,7 +9,7 @@ from mediapipe.errors import EXIT_CODE_MEANINGS
 from tests.cli.command import Command
 from tests.cli.tree import FLAGS
 
-JOBS = [("archive", "run")]
+JOBS = [("archive", "run"), ("calls", "check")]
 JOB_FLAGS = {"--profile", "--ledger", "--workers", "--json", "--quiet", "--log-format", "--dry-run"}
 
 
@@ -34,7 +34,9 @@ def test_the_version(bare: Command) -> None:
     assert (ended.code, ended.out, ended.err) == (0, f"mediapipe {__version__}\n", "")
 
 
-@pytest.mark.parametrize("path", [(), ("archive",), ("sandbox",), ("auth",), ("nope",), ("archive", "nope")])
+@pytest.mark.parametrize(
+    "path", [(), ("archive",), ("calls",), ("sandbox",), ("auth",), ("nope",), ("archive", "nope")]
+)
 def test_half_a_command_is_usage(bare: Command, path: tuple[str, ...]) -> None:
     ended = bare.inside(*path)
     assert ended.code == 2

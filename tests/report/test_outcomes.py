@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediapipe.errors import DiskFull, Fatal, UsageError
-from mediapipe.items import Outcome, Verdict
+from mediapipe.items import Outcome, Remark, Verdict
 from mediapipe.report import outcomes as outcomes_module
 from mediapipe.report.outcomes import BATCH, OutcomeWriter, from_object, read_outcomes, to_object
 from mediapipe.report.rundir import RunDir
@@ -36,10 +36,40 @@ def test_a_line_has_exactly_the_published_keys(tmp_path):
         row=st.none() | st.integers(1),
         bytes=st.integers(0),
         attempts=st.integers(0),
+        warnings=st.lists(
+            st.builds(
+                Remark,
+                st.text(),
+                st.text(st.characters(exclude_characters="=:%")),
+                st.none() | st.integers(0, 7),
+                st.none() | st.floats(0, 1e5),
+                st.none() | st.floats(0, 1e5),
+            )
+        ).map(tuple),
+        audio=st.none() | st.dictionaries(st.text(), st.integers() | st.none() | st.lists(st.booleans())),
     )
 )
 def test_an_outcome_reads_back(outcome):
     assert from_object(json.loads(json.dumps(to_object(outcome)))) == outcome
+
+
+def test_warnings_and_audio_are_written_where_there_are_any_and_are_optional_to_read():
+    line = to_object(
+        Outcome(
+            "k",
+            Verdict.DONE,
+            warnings=(Remark("clipping", "loud secret=hush", 1, 2.0, 2.5), Remark("quiet", "low")),
+            audio={"facts": {"tags": {"comment": "access=hush"}, "seconds": float("inf")}},
+        )
+    )
+    assert list(line) == [*KEYS, "warnings", "audio"]
+    assert line["warnings"] == [
+        {"code": "clipping", "message": "loud secret=***", "channel": 1, "start_s": 2.0, "end_s": 2.5},
+        {"code": "quiet", "message": "low"},
+    ]
+    assert line["audio"] == {"facts": {"tags": {"comment": "access=***"}, "seconds": None}}
+    old = {key: line[key] for key in KEYS}
+    assert from_object(old) == Outcome("k", Verdict.DONE)
 
 
 def test_odd_text_stays_on_its_line(tmp_path):

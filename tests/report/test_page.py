@@ -101,6 +101,42 @@ def test_rows_are_capped_with_a_note_and_the_urgent_ones_stay(tmp_path):
     assert "The first 10 of 36" in text
 
 
+def test_reading_ends_where_nothing_more_can_be_found():
+    outcomes = [Outcome(f"p{n}", Verdict.PENDING) for n in range(50)] + [Outcome("f", Verdict.FAILED)]
+    tally, read = Tally(), []
+    for outcome in outcomes:
+        tally.add(outcome)
+
+    def lines(found):
+        for outcome in found:
+            read.append(outcome)
+            yield outcome
+
+    assert [row.key for row in attention(lines(outcomes), 10, tally.verdicts)][:2] == ["f", "p0"]
+    assert len(read) == 51
+    read.clear()
+    few = Tally()
+    for outcome in outcomes[:50]:
+        few.add(outcome)
+    assert len(attention(lines(outcomes[:50]), 10, few.verdicts)) == 10
+    assert len(read) == 10
+    read.clear()
+    assert attention(lines([Outcome("d", Verdict.DONE)]), 10, Tally().verdicts) == []
+    assert read == []
+
+
+def test_the_facts_of_audio_are_not_held_for_a_page_that_does_not_show_them():
+    (row,) = attention([Outcome("f", Verdict.FAILED, audio={"facts": {}})])
+    assert row.audio is None
+
+
+def test_a_run_may_explain_what_it_did_not_change(tmp_path):
+    done = Outcome("d", Verdict.DONE, "as_is", bytes=1_000)
+    text = written(tmp_path, done, explained=(Verdict.DONE,), effect="would send")
+    assert ">as_is</td>" in text
+    assert "and would send 1.0 kB" in text
+
+
 def test_only_the_user_may_read_it(tmp_path):
     report = report_of(tmp_path, Outcome("caf\udce9", Verdict.FAILED))
     write_page(report)

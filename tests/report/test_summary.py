@@ -110,5 +110,13 @@ def test_the_table_says_what_a_person_asks():
     ]
 
 
+def test_the_table_explains_the_verdicts_that_a_run_names():
+    counted = Tally()
+    counted.add(Outcome("a", Verdict.DONE, "as_is", bytes=5))
+    counted.add(Outcome("b", Verdict.FAILED, "gone"))
+    lines = report(counted, explained=(Verdict.DONE,)).as_table().splitlines()
+    assert lines[2:5] == ["  done       1  5 B", "             1  as_is", "  failed     1"]
+
+
 def test_the_table_of_nothing():
     assert "  done       0  0 B" in report(tally()).as_table()

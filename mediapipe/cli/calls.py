@@ -1,0 +1,143 @@
+"""``mediapipe calls``: historical recordings into the platform."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mediapipe.cli import options
+from mediapipe.cli.guard import guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mediapipe.cli.runs import JobRun
+    from mediapipe.errors import ExitCode
+    from mediapipe.jobs.check_calls import Ask
+    from mediapipe.report.summary import RunReport
+    from mediapipe.settings import Settings
+    from mediapipe.verdicts import Judged
+
+app = typer.Typer(
+    help="Historical recordings into the platform.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Manifest = Annotated[
+    Path, typer.Argument(metavar="MANIFEST", help="CSV file with a row for each call.", show_default=False)
+]
+NoAudio = Annotated[
+    bool,
+    typer.Option(
+        "--no-audio",
+        envvar="MEDIAPIPE_NO_AUDIO",
+        show_envvar=False,
+        help="Check rows and paths only; open no audio.",
+    ),
+]
+Report = Annotated[
+    bool,
+    typer.Option(
+        "--report",
+        envvar="MEDIAPIPE_REPORT",
+        show_envvar=False,
+        help="A report.html to look at: plots, all rows, every faulty recording drawn.",
+    ),
+]
+
+
+@app.callback()
+def _calls() -> None:
+    """Keep ``check`` a subcommand although it is the only one so far."""
+
+
+@app.command("check")
+def check(
+    manifest: Manifest,
+    no_audio: NoAudio = False,
+    report: Report = False,
+    root: options.Root = None,
+    raw_format: options.RawFormat = None,
+    tz: options.Tz = None,
+    profile: options.Profile = None,
+    ledger: options.LedgerDsn = None,
+    workers: options.Workers = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = None,
+    log_format: options.LogFormat = None,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Say for every row of a manifest whether an import would take it, and what would become of its audio.
+
+    Every local file is decoded to its end. Nothing is asked of any network: audio that stands elsewhere is
+    "pending, unchecked". A check has no effect, so it uses no --ledger, and --dry-run changes nothing.
+    With --quiet only the rows that need attention are printed.
+    """
+    with guarded():
+        from mediapipe.cli.setup import load
+        from mediapipe.jobs.check_calls import Ask
+        from mediapipe.manifest.reader import CallManifest
+        from mediapipe.manifest.roots import Root
+
+        flags = options.given(
+            audio__raw_format=raw_format,
+            ledger=ledger,
+            workers=workers,
+            tz=tz,
+            quiet=quiet,
+            log_format=log_format,
+        )
+        settings = load(profile, flags)
+        ask = Ask(
+            CallManifest.open(manifest),
+            Root(root if root is not None else manifest.absolute().parent),
+            audio=not no_audio,
+            pictures=report and not no_audio,
+        )
+        raise typer.Exit(check_and_report(settings, ask, as_json=as_json, rich=report).code)
+
+
+def check_and_report(settings: Settings, ask: Ask, *, as_json: bool, rich: bool) -> RunReport:
+    """Run the job, print its rows and its report, and return the report."""
+    from mediapipe.cli import output
+    from mediapipe.cli.runs import conduct
+    from mediapipe.items import Verdict
+    from mediapipe.jobs.check_calls import JOB
+    from mediapipe.services import open_check
+
+    services = open_check(settings)
+
+    async def work(run: JobRun) -> ExitCode:
+        from mediapipe.jobs.check_calls import check
+        from mediapipe.report.audio_page import write_audio_page
+        from mediapipe.report.digest import AudioDigest
+        from mediapipe.report.lines import outcome_lines
+
+        digest = AudioDigest()
+        if rich:
+            run.write_page = lambda report: write_audio_page(report, digest)
+        run.explained = (Verdict.DONE, Verdict.REJECTED, Verdict.FAILED, Verdict.PENDING)
+        run.effect = "would send"
+        run.extra |= ask.as_json()
+        run.notes += ask.notes()
+
+        def sink(rows: Sequence[Judged]) -> None:
+            told = []
+            for row in rows:
+                run.sink(row.outcome)
+                if rich:
+                    digest.add(row.outcome, row.facts, row.faults)
+                fine = row.outcome.verdict in (Verdict.DONE, Verdict.PENDING) and not row.outcome.warnings
+                if not as_json and not (fine and settings.quiet):
+                    told.append(outcome_lines(row.outcome))
+            if told:
+                output.rows("\n".join(told), kept=run.writer.path)
+
+        result = await check(services, ask, sink=sink, expect=run.progress.grow, signals=True)
+        run.fatal = result.ending.fatal
+        run.extra |= result.as_json()
+        run.notes += result.notes()
+        return result.exit_code
+
+    return conduct(JOB, settings, work, as_json=as_json)

@@ -1,0 +1,217 @@
+"""``calls check``: what an import of a manifest would do, row by row, without doing any of it.
+
+Every row is read and every local file decoded; nothing is asked of a network and nothing is written but the
+run's own folder. A row with problems in its text has its audio looked at all the same, so that one run
+shows everything.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+
+from mediapipe.audio.channels import decide_swap
+from mediapipe.audio.plan import make_plan
+from mediapipe.audio.requests import ProbeRequest
+from mediapipe.audio.rules import judge
+from mediapipe.durations import format_duration, format_size
+from mediapipe.errors import ExitCode, ItemError
+from mediapipe.items import Outcome, Tally, Verdict
+from mediapipe.line import Ending
+from mediapipe.manifest.calls import CallRow
+from mediapipe.manifest.reader import CallManifest
+from mediapipe.manifest.roots import Root
+from mediapipe.report.summary import exit_code
+from mediapipe.services import CheckServices
+from mediapipe.survey import Looked, Survey, survey
+from mediapipe.verdicts import UNCHECKED, Judged, about, channels_sent, decided, undecodable, unheard
+
+log = logging.getLogger(__name__)
+
+JOB = "calls.check"
+PAGE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What the user asked for: whether audio is looked at, and whether faulty recordings are to be drawn."""
+
+    manifest: CallManifest
+    root: Root
+    audio: bool = True
+    pictures: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is looked at, and how the manifest is read, for the report."""
+        return {"manifest": self.manifest.as_json(), "root": self.root.path, "audio_checked": self.audio}
+
+    def notes(self) -> list[str]:
+        """Say how the manifest is read and what is odd about its header."""
+        manifest, header = self.manifest, self.manifest.header
+        odd = [f"manifest line {header.line}: column {warning}" for warning in header.warnings]
+        return [f"manifest {manifest.path}: {manifest.dialect.why}; audio below {self.root.path}", *odd]
+
+
+@dataclass(slots=True)
+class Estimate:
+    """What sending the good rows would take.
+
+    A split recording is several requests. The time is the longer one of pacing and line, which go on at
+    once. Both speeds are assumptions, and are said with the figures.
+    """
+
+    requests_per_second: float
+    bytes_per_second: int
+    bytes: int = 0
+    requests: int = 0
+    audio_s: float = 0.0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one row, if it would be sent."""
+        if outcome.verdict is Verdict.DONE and outcome.audio is not None:
+            self.bytes += outcome.bytes
+            self.requests += outcome.audio["plan"].get("parts", 1)
+            self.audio_s += outcome.audio["facts"]["duration_s"]
+
+    @property
+    def seconds(self) -> float:
+        """The time in seconds."""
+        return max(self.requests / self.requests_per_second, self.bytes / self.bytes_per_second)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures, and what was assumed for them."""
+        return {
+            "bytes": self.bytes,
+            "requests": self.requests,
+            "audio_s": round(self.audio_s, 1),
+            "seconds": round(self.seconds, 1),
+            "requests_per_second": self.requests_per_second,
+            "bytes_per_second": self.bytes_per_second,
+        }
+
+    def __str__(self) -> str:
+        took = format_duration(timedelta(seconds=math.ceil(self.seconds)))
+        return (
+            f"to be sent: {format_size(self.bytes)} in {self.requests:,} requests, about {took} if the line"
+            f" carries {format_size(self.bytes_per_second)} a second (audio.uplink) and"
+            f" {self.requests_per_second:g} requests a second are made (pace.requests_per_second)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a check ended and what it counted."""
+
+    ending: Ending
+    tally: Tally
+    estimate: Estimate
+    exit_code: ExitCode
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the totals for the report: reasons by outcome, warnings by code, the estimate."""
+        reasons: dict[str, dict[str, int]] = {}
+        for (verdict, reason), number in self.tally.reasons.items():
+            reasons.setdefault(verdict.value, {})[reason] = number
+        return {"reasons": reasons, "warnings": self.tally.warnings, "estimate": self.estimate.as_json()}
+
+    def notes(self) -> list[str]:
+        """Say the same in sentences."""
+        said, tally = [], self.tally
+        if tally.warnings:
+            counted = sorted(tally.warnings.items(), key=lambda pair: (-pair[1], pair[0]))
+            said.append(f"warnings: {', '.join(f'{number:,} {code}' for code, number in counted)}")
+        if self.estimate.requests:
+            said.append(str(self.estimate))
+        if unchecked := tally.reasons.get((Verdict.PENDING, UNCHECKED)):
+            said.append(f"unchecked: {unchecked:,} rows, which are in no estimate")
+        return said
+
+
+Sink = Callable[[Sequence[Judged]], None]
+"""Gets the rows in order, as soon as all before them are known."""
+
+
+@dataclass(slots=True)
+class CheckCalls:
+    """The job as data for the survey; ``expect`` is told how many rows each page adds."""
+
+    services: CheckServices
+    ask: Ask
+    sink: Callable[[Sequence[Looked[Judged]]], None]
+    expect: Callable[[int], None] | None = None
+
+    def survey(self) -> Survey[CallRow, Judged]:
+        """Return the job."""
+        return Survey(JOB, self._pages, self._look, about, self.sink, self.services.workers)
+
+    async def _pages(self) -> AsyncGenerator[Sequence[CallRow | Looked[Judged]], None]:
+        """Yield the rows; those whose audio is not looked at are decided already."""
+        with closing(self.ask.manifest.rows(self.ask.root)) as rows:
+            while page := await anyio.to_thread.run_sync(lambda: list(islice(rows, PAGE))):
+                if self.expect is not None:
+                    self.expect(len(page))
+                yield [row if row.file and self.ask.audio else _looked(unheard(row)) for row in page]
+
+    async def _look(self, row: CallRow) -> Looked[Judged]:
+        services, options = self.services, self.services.options
+        request = ProbeRequest(
+            Path(row.file),
+            raw_format=options.raw_format,
+            max_seconds=options.max_seconds,
+            envelope=self.ask.pictures,
+        )
+        try:
+            facts = await services.audio.probe(request)
+        except ItemError as error:
+            return _looked(undecodable(row, error))
+        judged = judge(facts, services.rules, row.duration_s, options.duration_slack)
+        plan = make_plan(facts, services.target, options, judged)
+        swap = decide_swap(
+            asked=row.swap_channels,
+            preset=options.source_preset,
+            agent_channel=options.agent_channel,
+            platform_agent_channel=options.platform_agent_channel,
+            outbound=row.is_outbound,
+            channels=channels_sent(plan, facts),
+        )
+        return _looked(decided(row, facts, plan, swap, services.target))
+
+
+def _looked(judged: Judged) -> Looked[Judged]:
+    return Looked(judged.outcome, judged)
+
+
+async def check(
+    services: CheckServices,
+    ask: Ask,
+    *,
+    sink: Sink,
+    expect: Callable[[int], None] | None = None,
+    signals: bool = False,
+) -> Result:
+    """Run the job; whatever stops it is in the result, with the exit code it leads to."""
+    tally = Tally()
+    estimate = Estimate(services.requests_per_second, services.options.uplink)
+
+    def count(rows: Sequence[Looked[Judged]]) -> None:
+        for one in rows:
+            tally.add(one.outcome)
+            estimate.add(one.outcome)
+        sink([one.found or Judged(one.outcome) for one in rows])
+
+    read, *odd = ask.notes()
+    log.info("%s", read)
+    for warning in odd:
+        log.warning("%s", warning)
+    ending = await survey(CheckCalls(services, ask, count, expect).survey(), signals=signals)
+    code = exit_code(tally, interrupted=ending.interrupted, fatal=ending.fatal)
+    return Result(ending, tally, estimate, code)

@@ -1,0 +1,56 @@
+"""Which row had a text first, in a small and steady memory: 24 to 48 bytes a row."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from hashlib import blake2b
+
+_SMALLEST = 1 << 10
+_HALVES = struct.Struct("=QI")
+
+
+class FirstRows:
+    """Remembers for each text the row it first came in.
+
+    A text is kept as 96 bits of its hash. Among a thousand million texts two share them with a chance of
+    one in 10^11, so a match needs no second look. An open hash table in plain arrays, two thirds full at
+    most.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._make(_SMALLEST)
+
+    def _make(self, size: int) -> None:
+        self._mask = size - 1
+        self._rows = array("I", bytes(4 * size))
+        self._low = array("Q", bytes(8 * size))
+        self._high = array("I", bytes(4 * size))
+
+    def first(self, text: str, row: int) -> int | None:
+        """Return the earlier row of this text, or None and remember ``row`` (from 1) for it."""
+        low, high = _HALVES.unpack(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest())
+        at = self._place(low, high)
+        if self._rows[at]:
+            return self._rows[at]
+        self._rows[at], self._low[at], self._high[at] = row, low, high
+        self._count += 1
+        if 3 * self._count > 2 * (self._mask + 1):
+            self._grow()
+        return None
+
+    def _place(self, low: int, high: int) -> int:
+        """Return where this hash stands, or the free place where it would."""
+        rows, mask, at = self._rows, self._mask, low & self._mask
+        while rows[at] and (self._low[at] != low or self._high[at] != high):
+            at = at + 1 & mask
+        return at
+
+    def _grow(self) -> None:
+        old = zip(self._rows, self._low, self._high, strict=True)
+        self._make(2 * (self._mask + 1))
+        for row, low, high in old:
+            if row:
+                at = self._place(low, high)
+                self._rows[at], self._low[at], self._high[at] = row, low, high
