@@ -7,6 +7,8 @@ spectral figures. Segments are 100 ms long, gating blocks four of them.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,11 +26,12 @@ SEGMENTS = 4
 Floats = NDArray[np.float64]
 
 
+@lru_cache(maxsize=16)
 def k_weights(rate: int, size: int) -> Floats:
     """Return the K-weighting's power response at the bins of a real FFT of ``size`` samples at ``rate`` Hz.
 
     The two filters are the analogue prototypes behind the standard's 48 kHz coefficients, transformed to the
-    rate at hand, as is usual for other rates.
+    rate at hand, as is usual for other rates. Kept: copy it before changing it.
     """
     z = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)
     response = _shelf(rate, z) * _high_pass(rate, z)

@@ -20,6 +20,7 @@ from mediapipe.audio.quality import Meter
 from mediapipe.audio.raw import by_suffix
 from mediapipe.audio.requests import ProbeRequest
 from mediapipe.audio.source import Source, identify
+from mediapipe.audio.tags import read_tags
 from mediapipe.errors import Failed, Rejected
 
 BLOCK_SEGMENTS = 80
@@ -93,17 +94,20 @@ def hear(request: ProbeRequest, keep_bytes: int = 0) -> Heard:
             source = identify(request.path, file, request.raw_format)
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            # Linear audio and mp3 of which every byte is accounted for have no tags to look for.
+            bare = source.container in ("wav", "mp3", "raw") and not source.structure.overhead
+            tags = {} if bare or request.count_only else read_tags(file)
     except OSError as error:
         raise Failed(f"the file cannot be read: {error.strerror or error}", code="unreadable") from None
     with source.open() as decoder:
         listening = _Listening(decoder.coding, request, keep_bytes)
         counted = source.structure.samples
-        if counted is not None and not request.quality and not keep_bytes:
-            listening.samples = counted  # bytes of linear audio are samples; there is nothing to decode
+        if counted is not None and request.count_only:
+            listening.samples = counted
         else:
             for block in decoder.blocks(block_size(decoder.coding)):
                 listening.feed(block)
-        facts = _facts(source, sha256, decoder, listening)
+        facts = replace(_facts(source, decoder, listening), sha256=sha256, tags=tags)
         return Heard(source, facts, _kept_coding(decoder.coding), listening.kept())
 
 
@@ -128,7 +132,7 @@ class _Listening:
                 ceiling=coding.ceiling,
                 envelope=request.envelope,
             )
-            if request.quality
+            if request.quality and not request.count_only
             else None
         )
         self.samples = 0
@@ -158,7 +162,7 @@ class _Listening:
         return tuple(self._kept) or None
 
 
-def _facts(source: Source, sha256: str, decoder: Decoder, listening: _Listening) -> AudioFacts:
+def _facts(source: Source, decoder: Decoder, listening: _Listening) -> AudioFacts:
     coding, structure = decoder.coding, source.structure
     if not listening.samples:
         if decoder.encrypted:
@@ -180,9 +184,8 @@ def _facts(source: Source, sha256: str, decoder: Decoder, listening: _Listening)
         samples=listening.samples,
         declared_s=declared_s,
         size=source.size,
-        sha256=sha256,
+        sha256="",
         overhead=structure.overhead,
-        tags=structure.tags,
         findings=(*structure.findings, *_disagreements(source, decoder, declared_s, seconds)),
         needs=structure.needs,
         assumed=source.raw is not None,

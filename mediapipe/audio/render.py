@@ -104,7 +104,7 @@ def _carry_out(request: RenderRequest, plan: Rewrap | Transcode | Split, heard: 
             external_id=request.labels.external_id,
             source_sha256=heard.facts.sha256,
         )
-    made = [hear(ProbeRequest(path, quality=False)) for path in paths]
+    made = [hear(ProbeRequest(path, count_only=True)) for path in paths]
     _prove(plan, heard, made)
     return tuple(Output(path, one.facts) for path, one in zip(paths, made, strict=True))
 

@@ -11,7 +11,6 @@ from mediapipe.audio.decode import Opening
 from mediapipe.audio.facts import Finding, Level
 from mediapipe.audio.header import read_header
 from mediapipe.audio.raw import RawFormat
-from mediapipe.audio.tags import read_tags
 from mediapipe.durations import format_size
 from mediapipe.errors import Rejected
 
@@ -39,9 +38,9 @@ _WORDS: Mapping[str, tuple[Level, str]] = {
 class Structure:
     """What a container says of itself.
 
-    ``opening`` is how a decoder is to open it, ``fallback`` how else when it cannot. ``samples`` is set for
-    linear audio alone, where the bytes that are there say how many samples a decoder will find. The rest is
-    as in :class:`~mediapipe.audio.facts.AudioFacts`.
+    ``opening`` is how a decoder is to open it, ``fallback`` how else when it cannot. ``samples`` are those
+    that a decoder will find, where that is certain without decoding: bytes of linear audio, frames of an mp3
+    in which nothing is odd. The rest is as in :class:`~mediapipe.audio.facts.AudioFacts`.
     """
 
     declared_s: float | None = None
@@ -49,7 +48,6 @@ class Structure:
     overhead: int = 0
     needs: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
     opening: Opening = field(default_factory=Opening)
     fallback: Opening | None = None
     samples: int | None = None
@@ -87,7 +85,6 @@ def _wav(file: BinaryIO, size: int) -> Structure:
         overhead=found.overhead,
         needs=needs,
         findings=(*findings, *_large(found.overhead)),
-        tags=read_tags(file) if found.overhead else {},
         opening=bare if bare and misread else _opening(found, fmt),
         fallback=bare,
         samples=found.samples,
@@ -131,7 +128,7 @@ def _mp3(file: BinaryIO, size: int) -> Structure:
     header = read_header(file, size)
     declared = header.duration_s if header else None
     if found is None:
-        return Structure(declared_s=declared, tags=read_tags(file))
+        return Structure(declared_s=declared)
     findings = [_finding(code) for code in found.findings if code != "shorter_than_header"]
     if "shorter_than_header" in found.findings:
         findings.append(_cut(found.samples / found.frame.sample_rate, declared))
@@ -140,13 +137,13 @@ def _mp3(file: BinaryIO, size: int) -> Structure:
         overhead=found.overhead,
         needs=found.needs,
         findings=(*findings, *_large(found.overhead)),
-        tags=read_tags(file) if found.overhead else {},
+        samples=found.samples if found.ends.whole and not found.findings else None,
     )
 
 
 def _other(file: BinaryIO, size: int) -> Structure:
     header = read_header(file, size)
-    return Structure(declared_s=header.duration_s if header else None, tags=read_tags(file))
+    return Structure(declared_s=header.duration_s if header else None)
 
 
 def _finding(code: str) -> Finding:

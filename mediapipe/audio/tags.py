@@ -12,12 +12,14 @@ from typing import Any, BinaryIO
 
 import mutagen
 import mutagen.id3
+import mutagen.wave
 
 from mediapipe.errors import Failed
 
 # Its own annotations are there, but neither whole nor right.
 _mutagen: Any = mutagen
 _id3: Any = mutagen.id3
+_wave: Any = mutagen.wave
 
 TAG_ALLOWANCE = 8_192
 """Bytes that :func:`write_tags` adds to a file at most."""
@@ -124,7 +126,9 @@ def _write_mp3(path: Path, tags: Mapping[str, str]) -> None:
 
 
 def _write_wav(path: Path, tags: Mapping[str, str]) -> None:
-    file = _opened(path)
+    file = _wave.WAVE(path)
+    if file.tags is None:
+        file.add_tags()
     _fill(file.tags, tags)
     file.save(padding=_no_padding)
 

@@ -133,9 +133,29 @@ def test_a_header_that_is_too_much_for_the_decoder_does_not_hide_the_audio(tmp_p
     assert (np.concatenate(list(heard.blocks()), axis=1) == tone(1)).all()
 
 
-@pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_f32le", "pcm_mulaw", "pcm_alaw"])
-def test_samples_of_linear_audio_are_counted_as_they_would_be_decoded(tmp_path: Path, codec: str) -> None:
-    path = coded(wav_file(tmp_path, tone(1.234, 2)), "b.wav", "-c:a", codec)
+@pytest.mark.parametrize("name", ["b.flac", "b.mp3", "b.m4a", "b.ogg"])
+def test_tags_are_facts_too(tmp_path: Path, name: str) -> None:
+    path = coded(wav_file(tmp_path, tone(1, 1, 48_000), rate=48_000), name, "-metadata", "title=Hello")
+    assert facts(path).tags.get("title") == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        *(("b.wav", ("-c:a", f"pcm_{form}")) for form in ("u8", "s16le", "s24le", "f32le", "mulaw", "alaw")),
+        *(("b.wav", ("-c:a", codec)) for codec in ("adpcm_ima_wav", "adpcm_ms")),
+        ("b.mp3", ("-b:a", "32k")),
+        ("b.mp3", ("-q:a", "5")),
+        ("b.mp3", ("-b:a", "32k", "-write_xing", "0")),
+        ("b.flac", ()),
+    ],
+)
+def test_samples_that_are_only_counted_are_those_that_are_decoded(
+    tmp_path: Path, name: str, how: tuple[str, ...]
+) -> None:
+    path = coded(wav_file(tmp_path, tone(1.234, 2)), name, *how)
     for cut in (0, 1, 1001):
         path.write_bytes(path.read_bytes()[: path.stat().st_size - cut])
-        assert facts(path, quality=False).samples == facts(path).samples
+        counted = facts(path, count_only=True)
+        assert counted.samples == facts(path).samples
+        assert counted.quality is None
