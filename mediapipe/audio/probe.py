@@ -90,6 +90,10 @@ def probe(request: ProbeRequest) -> AudioFacts:
 def hear(request: ProbeRequest, keep_bytes: int = 0) -> Heard:
     """Probe a file and keep its samples when they take at most ``keep_bytes``; raises as :func:`probe`."""
     try:
+        if (
+            request.path.exists() and not request.path.is_file()
+        ):  # opening a pipe would wait for its other end
+            raise Rejected("it is no file but a folder, a pipe or a device", code="not_a_file")
         with request.path.open("rb") as file:
             source = identify(request.path, file, request.raw_format)
             file.seek(0)

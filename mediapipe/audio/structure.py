@@ -143,7 +143,8 @@ def _mp3(file: BinaryIO, size: int) -> Structure:
 
 def _other(file: BinaryIO, size: int) -> Structure:
     header = read_header(file, size)
-    return Structure(declared_s=header.duration_s if header else None)
+    # An MP4 in pieces says 0 and means that it does not know.
+    return Structure(declared_s=(header.duration_s or None) if header else None)
 
 
 def _finding(code: str) -> Finding:

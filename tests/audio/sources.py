@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
 import subprocess
 import wave
 from dataclasses import dataclass
@@ -250,9 +249,3 @@ def sox_stats(path: Path, *before: str) -> list[Levels]:
     return [
         Levels(*each) for each in zip(rows["RMS lev dB"], rows["Pk lev dB"], rows["DC offset"], strict=True)
     ]
-
-
-@cache
-def has_espeak() -> bool:
-    """Tell whether espeak-ng can speak here."""
-    return shutil.which("espeak-ng") is not None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 from pathlib import Path
 
@@ -89,10 +90,17 @@ def test_a_header_alone_is_no_audio(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_opened_may_pass_later(tmp_path: Path) -> None:
-    for path in (tmp_path / "gone.wav", tmp_path):
-        with pytest.raises(Failed) as failed:
+    with pytest.raises(Failed) as failed:
+        facts(tmp_path / "gone.wav")
+    assert failed.value.code == "unreadable"
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    for path in (tmp_path, tmp_path / "pipe.wav", Path("/dev/zero")):
+        with pytest.raises(Rejected) as refused:
             facts(path)
-        assert failed.value.code == "unreadable"
+        assert refused.value.code == "not_a_file"
 
 
 def test_a_damaged_part_is_counted(tmp_path: Path) -> None:
