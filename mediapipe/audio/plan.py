@@ -8,7 +8,7 @@ wherever the format has it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
@@ -24,8 +24,8 @@ PARTIAL = "shorter_than_header"
 """The finding that says a transfer was cut off."""
 NOT_REWRAPPABLE = "not_rewrappable"
 """The finding that says a clean container was tried, and the sound would have changed."""
-IN_TWO = "second_data_chunk"
-"""The finding that says decoders and muxers see only a part of the audio."""
+IN_TWO = frozenset({"second_data_chunk", "longer_than_header"})
+"""Findings that say decoders and muxers may see only a part of the audio."""
 # Where coded audio is at home: it may be moved there without being decoded.
 _HOME = {"mp3": "mp3", "aac": "m4a", "alac": "m4a", "flac": "flac", "vorbis": "ogg", "opus": "ogg"}
 _WIDTHS = {"pcm_s16le": 2, "pcm_s24le": 3, "pcm_f32le": 4}
@@ -62,9 +62,9 @@ class _Case:
         large = ("too_large",) if facts.size > self.limit else ()
         return facts.needs + heavy + large
 
-    def has(self, code: str) -> bool:
-        """Tell whether the file has this finding."""
-        return any(one.code == code for one in self.facts.findings)
+    def has(self, codes: Collection[str]) -> bool:
+        """Tell whether the file has one of these findings."""
+        return any(one.code in codes for one in self.facts.findings)
 
     def why(self, *more: str) -> tuple[str, ...]:
         """Return the reasons and ``more``, each once; never nothing."""
@@ -163,7 +163,7 @@ def _kept(case: _Case) -> Iterator[AsIs | Rewrap]:
     facts = case.facts
     # What sounds otherwise once it is written anew is better left alone than compressed a second time; PCM is
     # better decoded.
-    fixed = case.has(NOT_REWRAPPABLE)
+    fixed = case.has((NOT_REWRAPPABLE,))
     alone = case.has(IN_TWO) or (fixed and not facts.codec.startswith(_LOSSLESS))
     if case.taken and facts.size <= case.room and (alone or not case.reasons):
         yield AsIs(facts.size)
@@ -319,8 +319,8 @@ def _warned(plan: Plan, case: _Case, warnings: tuple[Finding, ...]) -> Plan:
 def _refused(case: _Case, actual: int | None = None) -> Reject:
     facts, options = case.facts, case.options
     if case.has(IN_TWO):
-        message = "its audio stands in several data chunks, of which decoders play one; join them first"
-        return Reject((Finding(IN_TWO, message, Level.BLOCK),))
+        message = "its audio may stand in several places, of which decoders play one; put it into one first"
+        return Reject((Finding("audio_in_two", message, Level.BLOCK),))
     if facts.channels > _MP3_CHANNELS and options.when_too_large == "compress" and not options.downmix:
         message = too_many_channels(facts, case.target, options, case.limit)
         return Reject((Finding("too_many_channels", message, Level.BLOCK),))

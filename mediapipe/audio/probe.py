@@ -14,7 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mediapipe.audio.convert import to_int16
-from mediapipe.audio.decode import Coding, Decoder
+from mediapipe.audio.decode import MOST_ERRORS, Coding, Decoder
 from mediapipe.audio.facts import AudioFacts, Finding, Level
 from mediapipe.audio.quality import Meter
 from mediapipe.audio.raw import by_suffix
@@ -96,6 +96,7 @@ def hear(request: ProbeRequest, keep_bytes: int = 0) -> Heard:
             raise Rejected("it is no file but a folder, a pipe or a device", code="not_a_file")
         with request.path.open("rb") as file:
             source = identify(request.path, file, request.raw_format)
+            _refuse_endless(source, request.max_seconds)
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             # Linear audio and mp3 of which every byte is accounted for have no tags to look for.
@@ -113,6 +114,24 @@ def hear(request: ProbeRequest, keep_bytes: int = 0) -> Heard:
                 listening.feed(block)
         facts = replace(_facts(source, decoder, listening), sha256=sha256, tags=tags)
         return Heard(source, facts, _kept_coding(decoder.coding), listening.kept())
+
+
+def _refuse_endless(source: Source, most: float) -> None:
+    """Refuse what its size alone shows to be too long, before all of it is read: files may be mostly hole."""
+    rate = source.structure.rate
+    if source.raw is not None:
+        seconds = source.size / source.raw.bytes_per_s
+    elif source.structure.samples is not None and rate:
+        seconds = source.structure.samples / rate
+    else:
+        return
+    if seconds > most + 1:
+        raise _too_long(most)
+
+
+def _too_long(most: float) -> Rejected:
+    hint = "raise audio.max_seconds if that is right"
+    return Rejected(f"the audio is longer than {most:,.0f} s", code="too_long", hint=hint)
 
 
 def block_size(coding: Coding) -> int:
@@ -145,11 +164,7 @@ class _Listening:
         """Take a block. Raises ``Rejected`` for audio without end."""
         self.samples += block.shape[1]
         if self.samples > self._most:
-            raise Rejected(
-                f"the audio is longer than {self._most / self._coding.sample_rate:,.0f} s",
-                code="too_long",
-                hint="raise audio.max_seconds if that is right",
-            )
+            raise _too_long(self._most / self._coding.sample_rate)
         if self.meter is not None:
             self.meter.feed(block)
         if self._room <= 0:
@@ -219,7 +234,10 @@ def _disagreements(
         yield Finding("extension_mismatch", f"the name says .{suffix}, the bytes are {source.container}")
     yield from _length(source, declared_s, seconds)
     if decoder.errors:
-        yield Finding("decode_errors", f"{decoder.errors:,} packets cannot be decoded")
+        given_up = decoder.errors >= MOST_ERRORS
+        more = "; what follows was not tried" if given_up else ""
+        level = Level.BLOCK if given_up else Level.WARN
+        yield Finding("decode_errors", f"{decoder.errors:,} packets cannot be decoded{more}", level)
     if decoder.mixed:
         said = "rate or channels change midway; only the first part can be used"
         yield Finding("mixed_format", said, Level.BLOCK)

@@ -14,20 +14,21 @@ from mediapipe.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class RawFormat:
-    """How headerless bytes are read: FFmpeg's demuxer and its options, and the rate in Hz."""
+    """How headerless bytes are read: FFmpeg's demuxer and its options, the rate in Hz, and bytes a second."""
 
     name: str
     demuxer: str
     sample_rate: int
+    bytes_per_s: int
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-def _format(name: str, demuxer: str, rate: int, **options: str) -> RawFormat:
-    return RawFormat(name, demuxer, rate, options)
+def _format(name: str, demuxer: str, rate: int, speed: int, **options: str) -> RawFormat:
+    return RawFormat(name, demuxer, rate, speed, options)
 
 
-def _linear(name: str, demuxer: str, rate: int = 8000) -> RawFormat:
-    return _format(name, demuxer, rate, sample_rate=str(rate), ch_layout="mono")
+def _linear(name: str, demuxer: str, rate: int = 8000, width: int = 1) -> RawFormat:
+    return _format(name, demuxer, rate, rate * width, sample_rate=str(rate), ch_layout="mono")
 
 
 RAW_FORMATS: Mapping[str, RawFormat] = {
@@ -35,10 +36,10 @@ RAW_FORMATS: Mapping[str, RawFormat] = {
     for one in (
         _linear("ulaw", "mulaw"),
         _linear("alaw", "alaw"),
-        _format("gsm", "gsm", 8000),
-        _format("g722", "g722", 16_000),
-        _format("g726", "g726", 8000, code_size="4"),
-        *(_linear("sln" if khz == 8 else f"sln{khz}", "s16le", rate) for khz, rate in (
+        _format("gsm", "gsm", 8000, 1650),
+        _format("g722", "g722", 16_000, 8000),
+        _format("g726", "g726", 8000, 4000, code_size="4"),
+        *(_linear("sln" if khz == 8 else f"sln{khz}", "s16le", rate, 2) for khz, rate in (
             (8, 8000), (12, 12_000), (16, 16_000), (24, 24_000), (32, 32_000), (44, 44_100), (48, 48_000),
             (96, 96_000), (192, 192_000),
         )),

@@ -39,8 +39,8 @@ class Labels:
 class RenderRequest:
     """Make a file fit for a target with the least work.
 
-    The outputs go to ``folder`` as ``<stem>.<ext>``, split ones as ``<stem>.1.<ext>`` and so on. ``recipe``
-    forces a transcode. ``expected_s`` is what the manifest says of the length.
+    The outputs go below ``folder`` as ``<stem>.<ext>``, split ones as ``<stem>.1.<ext>`` and so on.
+    ``recipe`` forces a transcode. ``expected_s`` is what the manifest says of the length.
     """
 
     probe: ProbeRequest

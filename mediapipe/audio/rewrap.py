@@ -80,12 +80,14 @@ def _wav(source: BinaryIO, size: int) -> tuple[bytes, Spans, bytes]:
     if "header_absurd" in riff.findings:
         _refuse(f"its header says {riff.fmt.channels:,} channels at {riff.fmt.sample_rate:,} Hz")
     if "padded_samples" in riff.findings:
-        _refuse("it has samples of 24 bits in 32, which decoders take for floating point")
+        _refuse("its samples are padded to a wider format, and decoders go by the bits that count")
     length = riff.audio.there
     if riff.fmt.linear:
         length -= length % riff.fmt.block_align
     if length > LONGEST_DATA:
         _refuse("it is too long for a WAV file of 4 GiB")
+    if {"longer_than_header", "second_data_chunk", "block_size_mismatch"} & set(riff.findings):
+        _refuse("there may be more audio in it than its header says")
     head = header_of(riff.fmt, length, _samples(riff, length))
     return head, ((riff.audio.at, riff.audio.at + length),), padding(length)
 

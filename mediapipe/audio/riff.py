@@ -25,6 +25,8 @@ RATES = range(4_000, 192_001)
 CHANNELS = range(1, 9)
 """What the engine takes; the header of a stored recording may say more."""
 
+_MOST_TRAILING = 4_096
+"""So much behind the audio may be anything; more, and a tenth of a second of it, may be audio."""
 _USUAL = frozenset({b"fmt ", b"data", b"fact", b"LIST"})
 _MAGICS = frozenset({b"RIFF", b"RIFX", b"RF64", b"BW64"})
 _EXTENSIBLE = 0xFFFE
@@ -179,6 +181,8 @@ class _Seen:
     size_unknown: bool = False
     data_before_fmt: bool = False
     unpadded: bool = False
+    empty_data: bool = False
+    joined: bool = False
 
     @property
     def order(self) -> str:
@@ -186,8 +190,12 @@ class _Seen:
 
     def take(self, name: bytes, at: int, length: int) -> int:
         """Take a chunk; return where the next one begins."""
-        if name == b"data":
+        if name == b"data" and length == 0 and (self.data or _read(self.file, at, 4) in _USUAL):
+            self.empty_data = True  # nothing is in it, and where the next chunk begins is known
+        elif name == b"data":
             length = self._data(at, length)
+        elif name in _MAGICS and self.data:
+            self.joined = True
         elif name == b"fmt " and self.fmt is None:
             self.fmt = _fmt(_read(self.file, at, min(length, _MOST_FMT)), self.order)
         elif name == b"fact" and len(said := _read(self.file, at, min(length, 4))) == 4:
@@ -249,7 +257,7 @@ def _summary(seen: _Seen, start: int, size: int) -> Riff:
         max(0, size - seen.core),
         trailing,
         tuple(_needs(seen, start, trailing)),
-        tuple(_findings(seen, truncated)),
+        tuple(_findings(seen, truncated, trailing)),
     )
 
 
@@ -265,22 +273,28 @@ def _needs(seen: _Seen, start: int, trailing: int) -> Iterator[str]:
         yield "data_before_fmt"
     if seen.unpadded:
         yield "odd_padding"
+    if seen.empty_data:
+        yield "empty_data_chunk"
     if seen.magic in {b"RF64", b"BW64"} and there <= LONGEST_DATA:
         yield "rf64"
     if trailing:
         yield "trailing_garbage"
 
 
-def _findings(seen: _Seen, truncated: bool) -> Iterator[str]:
+def _findings(seen: _Seen, truncated: bool, trailing: int) -> Iterator[str]:
     fmt = seen.fmt
     if fmt is None or not seen.data:
         yield "header_unreadable"
     elif fmt.sample_rate not in RATES or fmt.channels not in CHANNELS or len(fmt.raw) == _MOST_FMT:
         yield "header_absurd"
-    elif fmt.tag == PCM and fmt.valid_bits == 24 and fmt.block_align == 4 * fmt.channels:
-        yield "padded_samples"
-    if len(seen.data) > 1:
+    elif fmt.linear and (fmt.valid_bits + 7) // 8 != fmt.bits // 8:
+        yield "padded_samples"  # decoders go by the bits that count
+    elif fmt.tag in {PCM, FLOAT} and fmt.block_align // max(1, fmt.channels) in range(fmt.bits // 8 + 1, 9):
+        yield "block_size_mismatch"  # at which end of their block the bits stand is anybody's guess
+    if len(seen.data) > 1 or seen.joined:
         yield "second_data_chunk"
+    if fmt and trailing > max(_MOST_TRAILING, fmt.sample_rate * fmt.block_align // 10):
+        yield "longer_than_header"
     if truncated:
         yield "shorter_than_header"
 

@@ -23,7 +23,16 @@ _WORDS: Mapping[str, tuple[Level, str]] = {
     "data_before_fmt": (Level.INFO, "the audio stands in front of its format"),
     "rf64": (Level.INFO, "RF64, though it would fit a plain WAV file"),
     "trailing_garbage": (Level.INFO, "bytes that are no chunk stand behind the audio"),
-    "second_data_chunk": (Level.WARN, "there is more than one data chunk; players play one of them"),
+    "second_data_chunk": (Level.WARN, "there is audio in more than one place; players play one of them"),
+    "longer_than_header": (
+        Level.WARN,
+        "much stands behind the audio that may be audio too; players stop before",
+    ),
+    "block_size_mismatch": (
+        Level.BLOCK,
+        "its samples are fewer bits than they take, and at which end is not said",
+    ),
+    "empty_data_chunk": (Level.INFO, "a data chunk has nothing in it"),
     "vbr_without_xing": (Level.INFO, "the bitrate varies and no header says how long it is"),
     "header_duration": (Level.WARN, "the header counts other frames than there are"),
     "concatenated": (Level.WARN, "several files were joined; players see the length of the first"),
@@ -40,7 +49,8 @@ class Structure:
 
     ``opening`` is how a decoder is to open it, ``fallback`` how else when it cannot. ``samples`` are those
     that a decoder will find, where that is certain without decoding: bytes of linear audio, frames of an mp3
-    in which nothing is odd. The rest is as in :class:`~mediapipe.audio.facts.AudioFacts`.
+    in which nothing is odd; ``rate`` is theirs in Hz. The rest is as in
+    :class:`~mediapipe.audio.facts.AudioFacts`.
     """
 
     declared_s: float | None = None
@@ -51,6 +61,7 @@ class Structure:
     opening: Opening = field(default_factory=Opening)
     fallback: Opening | None = None
     samples: int | None = None
+    rate: int = 0
 
 
 def read_structure(file: BinaryIO, size: int, container: str) -> Structure:
@@ -71,8 +82,12 @@ def _wav(file: BinaryIO, size: int) -> Structure:
         raise Rejected(problem, code="header_absurd", hint="fetch it from its source again")
     promised, there = (_seconds(fmt, length) for length in (audio.promised, audio.there))
     # FFmpeg reads the header of a RIFX file the right way round and its samples the wrong way, takes padded
-    # integers for floats, and loses its way behind a chunk without padding.
-    misread = found.order == ">" or {"odd_padding", PADDED} & {*found.needs, *found.findings}
+    # integers for others, takes an empty data chunk for the audio, and loses its way behind a chunk without
+    # padding.
+    misread = found.order == ">" or {"odd_padding", "empty_data_chunk", PADDED} & {
+        *found.needs,
+        *found.findings,
+    }
     bare = _bare_opening(found, fmt, audio)
     needs = (*found.needs, PADDED) if PADDED in found.findings else found.needs
     codes = (*found.needs, *(code for code in found.findings if code != "shorter_than_header"))
@@ -88,6 +103,7 @@ def _wav(file: BinaryIO, size: int) -> Structure:
         opening=bare if bare and misread else _opening(found, fmt),
         fallback=bare,
         samples=found.samples,
+        rate=fmt.sample_rate,
     )
 
 
@@ -109,7 +125,8 @@ def _bare_opening(found: riff.Riff, fmt: riff.Fmt, audio: riff.Data) -> Opening 
         return None
     options = {"sample_rate": str(fmt.sample_rate), "ch_layout": f"{fmt.channels}c"}
     order = "" if fmt.bits == 8 else "be" if found.order == ">" else "le"
-    raw = RawFormat("wav", _DEMUXERS[fmt.tag, fmt.bits] + order, fmt.sample_rate, options)
+    demuxer, speed = _DEMUXERS[fmt.tag, fmt.bits] + order, fmt.sample_rate * fmt.block_align
+    raw = RawFormat("wav", demuxer, fmt.sample_rate, speed, options)
     return Opening(raw, audio.at, found.samples)
 
 
@@ -138,6 +155,7 @@ def _mp3(file: BinaryIO, size: int) -> Structure:
         needs=found.needs,
         findings=(*findings, *_large(found.overhead)),
         samples=found.samples if found.ends.whole and not found.findings else None,
+        rate=found.frame.sample_rate,
     )
 
 

@@ -49,8 +49,10 @@ def _settle(memory: int) -> None:
     if _settled:
         return
     _settled = True
-    # The first Ctrl-C drains the run; a terminal sends it to the whole group, and what is in hand must end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The first signal drains the run; terminals and supervisors send it to the whole group, and what is in
+    # hand must end. The parent stops a worker by SIGKILL, and one that lost its parent ends by itself.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     # Its stderr is a pipe that nobody reads: what a library prints there would end up blocking it.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     # One process per core: threads of the linear algebra would only get in each other's way.

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import anyio
@@ -27,6 +29,7 @@ Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
 BYTES_PER_TIMEOUT = 10_000_000
+LONGEST_TIMEOUT = 6 * 3600.0
 GROWTH = 12
 """Bytes of linear audio that a byte of the thriftiest telephone codec becomes, and a little more."""
 
@@ -57,15 +60,15 @@ class AudioWorkers:
         if options.when_too_large == "split" or request.recipe:
             share = max(share, GROWTH * _size(request.probe.path))
         async with self._scratch.reserve(share):
-            try:
-                yield await self._run(render_in_worker, request, request.probe.path)
-            finally:
-                for left in request.folder.glob(f"{_literal(request.stem)}.*"):
-                    left.unlink(missing_ok=True)
+            # A folder of its own: another item's name may begin like this one's.
+            with TemporaryDirectory(prefix="render-", dir=request.folder) as own:
+                alone = replace(request, folder=Path(own))
+                yield await self._run(render_in_worker, alone, request.probe.path)
 
     async def _run(self, work: Callable[[Request, int], Answer], request: Request, path: Path) -> Answer:
         async with self._limiter:
             seconds = self._options.file_timeout * (1 + _size(path) / BYTES_PER_TIMEOUT)
+            seconds = min(seconds, max(LONGEST_TIMEOUT, self._options.file_timeout))
             try:
                 with anyio.fail_after(seconds):
                     # A limiter of its own: waiting for a process must not count as the file's time.
@@ -96,7 +99,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _literal(stem: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in stem)

@@ -34,10 +34,21 @@ def _environment() -> jinja2.Environment:
     folder = resources.files(__package__)
     loader = jinja2.FunctionLoader(lambda name: (folder / name).read_text("utf-8"))
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        finalize=_printable,
     )
     environment.filters |= {"size": format_size, "redact": redact, "known": _known}
     return environment
+
+
+def _printable(value: object) -> object:
+    """Return text without control characters: a name may hold some that a terminal would obey."""
+    if isinstance(value, str) and not hasattr(value, "__html__") and not value.isprintable():
+        return "".join(char if char.isprintable() else " " for char in value)
+    return value
 
 
 def _known(value: object) -> object:

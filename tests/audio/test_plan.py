@@ -187,7 +187,7 @@ def test_audio_in_two_data_chunks_goes_whole_or_not_at_all() -> None:
     for other in (facts("pcm_mulaw", findings=(warning,)), facts("mp3", findings=(warning,))):
         plan = planned(other)
         assert isinstance(plan, Reject)
-        assert codes(plan.problems) == ["second_data_chunk"]
+        assert codes(plan.problems) == ["audio_in_two"]
         assert plan.warnings == (warning,)
 
 

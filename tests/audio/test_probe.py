@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,18 @@ def test_audio_without_end_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(Rejected) as refused:
         facts(wav_file(tmp_path, tone(3)), max_seconds=2)
     assert refused.value.code == "too_long"
+
+
+@pytest.mark.parametrize("name", ["hole.sln", "hole.gsm", "hole.wav"])
+def test_a_file_that_is_mostly_hole_is_given_up_before_it_is_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(wav_bytes(tone(1))[:40] + b"\xff" * 4 if name == "hole.wav" else b"")
+    os.truncate(path, 10**12)
+    began = time.monotonic()
+    with pytest.raises(Rejected) as refused:
+        facts(path)
+    assert refused.value.code == "too_long"
+    assert time.monotonic() - began < 5
 
 
 def test_a_header_alone_is_no_audio(tmp_path: Path) -> None:

@@ -163,12 +163,13 @@ async def test_a_worker_has_so_much_memory_and_no_more(tmp_path: Path) -> None:
     assert resource.prlimit(pid, resource.RLIMIT_DATA)[0] == 160 * 2**20
 
 
-async def test_a_ctrl_c_on_the_terminal_does_not_end_what_a_worker_has_in_hand(tmp_path: Path) -> None:
+async def test_a_signal_to_the_whole_group_does_not_end_what_a_worker_has_in_hand(tmp_path: Path) -> None:
     workers = AudioWorkers(AudioOptions(processes=1))
     path = wav_file(tmp_path, tone(1))
     await workers.probe(ProbeRequest(path))
     (pid,) = children()
     os.kill(pid, signal.SIGINT)
+    os.kill(pid, signal.SIGTERM)
     assert (await workers.probe(ProbeRequest(path))).seconds == 1.0
     assert children() == {pid}
 
@@ -188,7 +189,7 @@ async def test_what_is_rendered_stands_there_as_long_as_it_is_needed(tmp_path: P
     async with workers.rendered(asked(path, folder)) as rendering:
         (output,) = rendering.outputs
         assert isinstance(rendering.plan, Transcode)
-        assert [one.name for one in folder.iterdir()] == ["item.wav"]
+        assert [one.name for one in folder.rglob("*.*")] == ["item.wav"]
         assert output.facts.seconds == 2.0
     assert list(folder.iterdir()) == []
     assert path.exists()
@@ -209,19 +210,22 @@ async def test_nothing_is_left_of_a_rendering_that_was_cancelled(tmp_path: Path)
 
     async with anyio.create_task_group() as group:
         group.start_soon(render)
-        await until(lambda: any(one.stat().st_size for one in folder.iterdir()))
+        await until(lambda: any(one.stat().st_size for one in folder.rglob("*.mp3")))
         group.cancel_scope.cancel()
     assert list(folder.iterdir()) == []
 
 
-async def test_a_name_with_marks_in_it_deletes_only_its_own(tmp_path: Path) -> None:
+async def test_one_rendering_deletes_nothing_of_another_whatever_their_names(tmp_path: Path) -> None:
     path = coded(wav_file(tmp_path, tone(1)), "b.wav", "-c:a", "pcm_mulaw")
     folder = tmp_path / "out"
     folder.mkdir()
-    (folder / "item1.wav").touch()
-    async with AudioWorkers(AudioOptions()).rendered(asked(path, folder, "item[1]")) as rendering:
-        assert rendering.outputs[0].path.name == "item[1].wav"
-    assert [one.name for one in folder.iterdir()] == ["item1.wav"]
+    (folder / "call.wav").touch()
+    workers = AudioWorkers(AudioOptions())
+    async with workers.rendered(asked(path, folder, "call.7")) as other:
+        async with workers.rendered(asked(path, folder, "call")) as rendering:
+            assert rendering.outputs[0].path.name == "call.wav"
+        assert other.outputs[0].path.stat().st_size
+    assert [one.name for one in folder.iterdir()] == ["call.wav"]
 
 
 async def test_renderings_share_the_room_on_the_disk(tmp_path: Path) -> None:

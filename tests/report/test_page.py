@@ -53,6 +53,13 @@ def test_everything_from_outside_is_escaped(tmp_path):
     assert "img" not in [tag for tag, _ in tags]
 
 
+def test_nothing_in_the_page_steers_a_terminal_or_turns_names_around(tmp_path):
+    evil = "a\x1b[2J\x07\u202egpj.exe\x9b31m"
+    text = written(tmp_path, Outcome(evil, Verdict.FAILED, evil, evil, evil), notes=[evil])
+    assert "a [2J" in text
+    assert not [char for char in text if not char.isprintable() and char != "\n"]
+
+
 def test_the_page_asks_nobody(tmp_path):
     text = written(tmp_path, Outcome("k", Verdict.FAILED))
     tags = Tags(text).seen
