@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 from numpy.typing import NDArray
 
@@ -82,23 +85,22 @@ def _kept_coding(coding: Coding) -> Coding:
     return coding if coding.bits else replace(coding, full_scale=2.0**15)
 
 
-def probe(request: ProbeRequest) -> AudioFacts:
-    """Return a file's facts. Raises ``Rejected`` with a stable code, ``Failed`` when it cannot be read."""
-    return hear(request).facts
+def probe(request: ProbeRequest, stream: BinaryIO | None = None) -> AudioFacts:
+    """Return a file's facts. Raises ``Rejected`` with a stable code, ``Failed`` when it cannot be read.
+
+    With a seekable ``stream`` its bytes are looked at, and the request's path only names them.
+    """
+    return hear(request, stream=stream).facts
 
 
-def hear(request: ProbeRequest, keep_bytes: int = 0) -> Heard:
-    """Probe a file and keep its samples when they take at most ``keep_bytes``; raises as :func:`probe`."""
+def hear(request: ProbeRequest, keep_bytes: int = 0, stream: BinaryIO | None = None) -> Heard:
+    """Probe a file and keep its samples when they take at most ``keep_bytes``; else as :func:`probe`."""
     try:
-        if (
-            request.path.exists() and not request.path.is_file()
-        ):  # opening a pipe would wait for its other end
-            raise Rejected("it is no file but a folder, a pipe or a device", code="not_a_file")
-        with request.path.open("rb") as file:
-            source = identify(request.path, file, request.raw_format)
+        with nullcontext(stream) if stream is not None else _opened(request.path) as file:
+            source = replace(identify(request.path, file, request.raw_format), stream=stream)
             _refuse_endless(source, request.max_seconds)
             file.seek(0)
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = hashlib.file_digest(cast(BufferedReader, file), "sha256").hexdigest()
             # Linear audio and mp3 of which every byte is accounted for have no tags to look for.
             bare = source.container in ("wav", "mp3", "raw") and not source.structure.overhead
             tags = {} if bare or request.count_only else read_tags(file)
@@ -114,6 +116,12 @@ def hear(request: ProbeRequest, keep_bytes: int = 0) -> Heard:
                 listening.feed(block)
         facts = replace(_facts(source, decoder, listening), sha256=sha256, tags=tags)
         return Heard(source, facts, _kept_coding(decoder.coding), listening.kept())
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.exists() and not path.is_file():  # opening a pipe would wait for its other end
+        raise Rejected("it is no file but a folder, a pipe or a device", code="not_a_file")
+    return path.open("rb")
 
 
 def _refuse_endless(source: Source, most: float) -> None:

@@ -34,25 +34,35 @@ _SEALED = (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file and its container, or the format its headerless bytes are read as."""
+    """A file and its container, or the format its headerless bytes are read as.
+
+    ``stream`` is set where the bytes come from an open file; ``path`` then only names them.
+    """
 
     path: Path
     container: str
     size: int
     structure: Structure
     raw: RawFormat | None = None
+    stream: BinaryIO | None = None
 
     def open(self) -> Decoder:
         """Open it for decoding. Raises ``Rejected`` where there is nothing to decode."""
         if self.raw is not None:
-            return Decoder(self.path, self.container, Opening(self.raw))
+            return self._decoder(Opening(self.raw))
         try:
-            return Decoder(self.path, self.container, self.structure.opening)
+            return self._decoder(self.structure.opening)
         except Rejected as refused:
             # A header may be too much for a decoder while its samples are in plain sight.
             if self.structure.fallback is None or refused.code != "decode_failed":
                 raise
-            return Decoder(self.path, self.container, self.structure.fallback)
+            return self._decoder(self.structure.fallback)
+
+    def _decoder(self, opening: Opening) -> Decoder:
+        if self.stream is None:
+            return Decoder(self.path, self.container, opening)
+        self.stream.seek(0)
+        return Decoder(self.stream, self.container, opening)
 
 
 def identify(path: Path, file: BinaryIO, raw_name: str | None = None) -> Source:

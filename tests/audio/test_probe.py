@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import struct
 import time
@@ -92,6 +93,25 @@ def test_a_file_that_is_mostly_hole_is_given_up_before_it_is_read(tmp_path: Path
         facts(path)
     assert refused.value.code == "too_long"
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("b.wav", ("-c:a", "pcm_mulaw")), ("b.mp3", ()), ("b.m4a", ("-c:a", "aac")), ("b.flac", ())],
+)
+def test_a_stream_has_the_facts_of_the_file(tmp_path: Path, name: str, how: tuple[str, ...]) -> None:
+    path = coded(wav_file(tmp_path, tone(2, 2)), name, *how)
+    elsewhere = ProbeRequest(Path("nowhere") / name)
+    for stream in (io.BytesIO(path.read_bytes()), path.open("rb")):
+        with stream:
+            assert probe(elsewhere, stream) == facts(path)
+            heard = hear(elsewhere, stream=stream)
+            assert sum(block.shape[1] for block in heard.blocks()) == heard.facts.samples
+
+
+def test_a_stream_with_a_tag_in_front_is_read_behind_it() -> None:
+    raw = b"ID3\x03\0\0\0\0\0\x0a" + bytes(10) + wav_bytes(tone(1))
+    assert probe(ProbeRequest(Path("a.wav")), io.BytesIO(raw)).seconds == 1.0
 
 
 def test_a_header_alone_is_no_audio(tmp_path: Path) -> None:
