@@ -167,14 +167,14 @@ def test_ten_thousand_broken_files(good: dict[str, bytes], tmp_path: Path, shard
 # ── a worker dies ───────────────────────────────────────────────────────────────────────────
 
 
-async def lost_and_healed(good: Path, pipe: Path, kill: signal.Signals) -> None:
-    """Kill a worker that has a file in hand (a pipe, on which it waits) while another one works."""
+async def lost_and_healed(good: Path, slow: Path, kill: signal.Signals) -> None:
+    """Kill a worker that has a slow file in hand while another one works."""
     workers, before = AudioWorkers(OPTIONS), descendants()
     ends: list[str] = []
 
     async def hopeless() -> None:
         with pytest.raises(Failed) as caught:
-            await workers.probe(ProbeRequest(pipe, raw_format="ulaw"))
+            await workers.probe(ProbeRequest(slow))
         ends.append(caught.value.code)
 
     async def works() -> set[int]:
@@ -202,8 +202,10 @@ async def lost_and_healed(good: Path, pipe: Path, kill: signal.Signals) -> None:
 def test_a_worker_that_dies_costs_one_file_and_the_pool_heals(
     corpus: Corpus, tmp_path: Path, kill: signal.Signals
 ) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    anyio.run(lost_and_healed, corpus.path("wav_pcm16"), tmp_path / "pipe", kill)
+    slow = tmp_path / "slow.sln192"  # hours of nothing: long in hand, and next to no room
+    slow.touch()
+    os.truncate(slow, 6 * 10**9)
+    anyio.run(lost_and_healed, corpus.path("wav_pcm16"), slow, kill)
 
 
 def test_an_hour_of_audio_takes_no_more_memory_than_a_minute(corpus: Corpus) -> None:
