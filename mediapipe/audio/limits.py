@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-TAG_BYTES = 4_096
-"""What a rendered file may carry beside its audio: header, tags, seek table."""
+TAG_BYTES = 8_192
+"""What a rendered file may carry beside its audio: header, tags, seek table. Tags take up to 6.2 kB."""
 WAV_MOST = 2**32 - 1
 """RIFF counts its bytes in 32 bits: no WAV is larger, whatever the limit."""
 MOST_PARTS = 1_000

@@ -35,22 +35,14 @@ def rewrap(source: BinaryIO, size: int, container: str, out: BinaryIO) -> None:
     out.write(tail)
 
 
-def wrapped_length(source: BinaryIO, size: int, container: str) -> int:
-    """Return how many bytes :func:`rewrap` will write; raises ``Rejected`` as it does."""
-    head, spans, tail = _parts(source, size, container, checksums=False)
-    return len(head) + sum(end - start for start, end in spans) + len(tail)
-
-
-def _parts(
-    source: BinaryIO, size: int, container: str, *, checksums: bool = True
-) -> tuple[bytes, Spans, bytes]:
+def _parts(source: BinaryIO, size: int, container: str) -> tuple[bytes, Spans, bytes]:
     """Return what to write: a head, stretches of the source, a tail."""
     if container == "wav":
         return _wav(source, size)
     if container != "mp3":
         _refuse(f"{container} files are not made here")
     mpeg, spans = _mpeg(source, size)
-    return _opening(mpeg, music_crc(_blocks(source, spans)) if checksums else 0), spans, b""
+    return _opening(mpeg, music_crc(_blocks(source, spans))), spans, b""
 
 
 def _refuse(why: str) -> Never:

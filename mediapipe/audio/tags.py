@@ -21,8 +21,6 @@ _mutagen: Any = mutagen
 _id3: Any = mutagen.id3
 _wave: Any = mutagen.wave
 
-TAG_ALLOWANCE = 8_192
-"""Bytes that :func:`write_tags` adds to a file at most."""
 MOST_CHARACTERS = 500
 
 _MOST_READ = 32 << 20
@@ -97,8 +95,8 @@ def clean(text: str) -> str:
 def write_tags(path: Path, container: str, *, title: str, external_id: str, source_sha256: str) -> bool:
     """Write the tags into a file of ours; False when its container takes none and it was left as it is.
 
-    Its samples stay the same, equal input gives equal bytes, and at most TAG_ALLOWANCE bytes are added.
-    Raises ``Failed`` (``tags_failed``).
+    Its samples stay the same, equal input gives equal bytes, and less is added than plans leave room for
+    (``limits.TAG_BYTES``). Raises ``Failed`` (``tags_failed``).
     """
     write = _WRITERS.get(container)
     if write is None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediapipe.audio.mpeg import behind_id3, scan
-from mediapipe.audio.rewrap import rewrap, wrapped_length
+from mediapipe.audio.rewrap import rewrap
 from mediapipe.audio.riff import walk, wav_header
 from mediapipe.audio.xing import music_crc
 from mediapipe.errors import Failed, Rejected
@@ -82,7 +82,6 @@ def wav_variants(content: bytes, data: bytes) -> dict[str, bytes]:
 def wrapped(raw: bytes, container: str) -> bytes:
     out = io.BytesIO()
     rewrap(io.BytesIO(raw), len(raw), container, out)
-    assert len(out.getvalue()) == wrapped_length(io.BytesIO(raw), len(raw), container)
     return out.getvalue()
 
 
@@ -92,8 +91,6 @@ def refused(raw: bytes, container: str) -> str:
         rewrap(io.BytesIO(raw), len(raw), container, out)
     assert caught.value.code == "not_rewrappable"
     assert out.getvalue() == b""
-    with pytest.raises(Rejected):
-        wrapped_length(io.BytesIO(raw), len(raw), container)
     return caught.value.message
 
 
@@ -207,7 +204,7 @@ def test_a_wav_that_cannot_be_the_same_is_refused(raw: bytes, why: str) -> None:
 def test_a_wav_of_more_than_4_gib_is_refused() -> None:
     raw = riff(ds64(1 << 33), chunk(b"fmt ", fmt()), chunk(b"data", b"", UNKNOWN), magic=b"RF64")
     with pytest.raises(Rejected, match="too long"):
-        wrapped_length(io.BytesIO(raw), 1 << 34, "wav")
+        rewrap(io.BytesIO(raw), 1 << 34, "wav", io.BytesIO())
 
 
 @pytest.mark.parametrize("container", ["flac", "ogg", ""])

@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mediapipe.audio.header import read_header
+from mediapipe.audio.limits import TAG_BYTES
 from mediapipe.audio.mpeg import scan
 from mediapipe.audio.riff import padding, walk, wav_header
-from mediapipe.audio.tags import MOST_CHARACTERS, TAG_ALLOWANCE, clean, read_tags, write_tags
+from mediapipe.audio.tags import MOST_CHARACTERS, clean, read_tags, write_tags
 from mediapipe.errors import Failed
 from tests.audio.judges import SILENCE, sounds_of
 from tests.audio.test_magic import encoded, id3, tone
@@ -83,7 +84,7 @@ def test_what_is_written_is_read_again(name: str, tmp_path: Path) -> None:
 def test_tags_change_no_sample_and_add_little(name: str, text: str, tmp_path: Path) -> None:
     before = sources()[name]
     after = tagged(name, tmp_path, text, text, text)
-    assert len(after) - len(before) <= TAG_ALLOWANCE
+    assert len(after) - len(before) <= TAG_BYTES
     one, other = sounds_of((before, container(name)), (after, container(name)))
     assert one == other
     assert SILENCE not in one

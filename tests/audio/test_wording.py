@@ -32,7 +32,7 @@ def test_what_gets_a_clean_container() -> None:
         " wav pcm_s16le 8 kHz mono, 1m10s, 1.1 MB"
     )
     assert said("mp3", "wav") == (
-        "moved into mp3, sound unchanged, because mp3 in wav is not taken: wav mp3 8 kHz stereo, 1m, 484.1 kB"
+        "moved into mp3, sound unchanged, because mp3 in wav is not taken: wav mp3 8 kHz stereo, 1m, 488.2 kB"
     )
 
 
