@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shlex
 import string
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ from mediapipe import layout, sources
 from mediapipe.audio.options import AudioOptions, QualityRules
 from mediapipe.durations import format_duration, parse_duration, parse_size
 from mediapipe.errors import UsageError
+from mediapipe.manifest.options import ManifestOptions
 from mediapipe.redact import redact
 from mediapipe.stores.options import StoreOptions
 
@@ -99,7 +101,21 @@ def _layout(value: str) -> str:
     return value
 
 
+def _hours(value: object) -> object:
+    """Read ``22:00-06:00`` as two minutes of the day."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*([01]?\d|2[0-3]):([0-5]\d)\s*-\s*([01]?\d|2[0-3]):([0-5]\d)\s*", value)
+    if match is None:
+        raise ValueError("must be two times of the day, such as 22:00-06:00")
+    start, end = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
+    if start == end:
+        raise ValueError("must begin and end at different times")
+    return start, end
+
+
 Url = Annotated[str, After(_http_url)]
+Hours = Annotated[tuple[int, int] | None, Before(_hours)]
 Globs = Annotated[tuple[str, ...], Before(_listed)]
 Command = Annotated[tuple[str, ...], Before(_command)]
 Duration = Annotated[
@@ -184,6 +200,51 @@ class ArchiveSettings(BaseModel):
     allow_overwrite_unsafe: bool = Field(False, description="take a store that ignores conditional writes")
 
 
+class ImportSettings(BaseModel):
+    """``[imports]``: how historical calls are uploaded, and how an uncertain upload is looked up."""
+
+    model_config = _STRICT
+
+    uploads: int = Field(2, description="uploads at the same time, at most", ge=1, le=64)
+    bytes_per_second: Bytes = Field(0, description="bytes sent a second, at most; 0 is no limit", ge=0)
+    between: Hours = Field(None, description="hours in which uploads begin, such as 22:00-06:00, in tz")
+    max_duration: Duration | None = Field(
+        None, description="no upload begins after this time", gt=timedelta()
+    )
+    max_items: int | None = Field(None, description="uploads of one run, at most", ge=1)
+    daily_budget: int | None = Field(None, description="uploads of one day (UTC), at most", ge=1)
+    canary: int = Field(
+        0, description="uploads that have to show up as meant before the others", ge=0, le=1000
+    )
+    file_field: str = Field("recording_file", description="name of the part with the audio", min_length=1)
+    retry_503: bool = Field(True, description="a 503 with Retry-After was refused before it acted")
+    resolve_groups: bool = Field(True, description="look groups up before the first upload")
+    look_first: int = Field(20, description="rows a new ledger looks up first; 0 for none", ge=0, le=1000)
+    marker_slot: int | None = Field(
+        None, description="custom_source_type_N that carries a marker of its own", ge=1, le=5
+    )
+    lag: Duration = Field(
+        timedelta(minutes=2), description="an upload may take so long to be listed", ge=timedelta()
+    )
+    time_slack: Seconds = Field(
+        2.0, description="seconds that a listed call may differ in time", ge=0, le=600
+    )
+    look_margin: Seconds = Field(300.0, description="seconds looked at on both sides", ge=1, le=86_400)
+    created_is_upload_time: bool = Field(
+        True, description="call_created of an upload is the time of the upload, not that of the call"
+    )
+    uncertain_in_a_row: int = Field(20, description="after so many the platform counts as down", ge=1)
+    relist_for: Duration = Field(
+        timedelta(days=7), description="archive windows with imported calls are listed again", ge=timedelta()
+    )
+    by_url: bool = Field(False, description="hand addresses on; no byte of the audio passes through here")
+    url_seconds: Seconds = Field(86_400.0, description="life of a presigned s3:// address", ge=60, le=604_800)
+    source_hosts: Globs = Field(
+        (), description="hosts of https:// recordings, as globs; empty takes any public one"
+    )
+    max_source_bytes: Bytes = Field(2 * 10**9, description="a longer remote recording is not fetched", ge=1)
+
+
 _LAYERS: ContextVar[tuple[sources.Layer, ...]] = ContextVar("settings_layers", default=())
 
 
@@ -206,6 +267,8 @@ class Settings(BaseSettings):
     pace: PaceSettings = Field(default_factory=PaceSettings)
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings)
     store: StoreOptions = Field(default_factory=StoreOptions)
+    imports: ImportSettings = Field(default_factory=ImportSettings)
+    manifest: ManifestOptions = Field(default_factory=ManifestOptions)
     audio: AudioOptions = Field(default_factory=AudioOptions)
     quality: QualityRules = Field(default_factory=QualityRules)
     # May carry a password, so it is never shown as it is.
