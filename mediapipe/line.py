@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from mediapipe.errors import Fatal
 from mediapipe.items import Outcome, Verdict
-from mediapipe.ledger.interface import Claim, Scope, State, Want
+from mediapipe.ledger.interface import Claim, Scope, Settled, State, Want
 
 T = TypeVar("T")
 
@@ -81,10 +81,16 @@ class Job(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A stage's last word on an item: its outcome, and what the ledger should remember of it."""
+    """A stage's last word on an item: its outcome, and what the ledger should remember of it.
+
+    ``state`` is how the ledger is to keep it, where that does not follow from the verdict. ``fatal`` stops
+    the run once the receipt is durable.
+    """
 
     outcome: Outcome
     detail: Mapping[str, str] | None = None
+    state: State | None = None
+    fatal: Fatal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,11 @@ class Stage(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Line(Generic[T]):
-    """A job as data. ``takes`` are the ledger states that may be worked on (again)."""
+    """A job as data. ``takes`` are the ledger states that may be worked on (again).
+
+    ``settled`` says what becomes of an entry that the ledger has settled already, where that needs a look;
+    ``guards`` are claims of other scopes to be kept alive meanwhile: losing one stops the run.
+    """
 
     scope: Scope
     run_id: str
@@ -107,6 +117,8 @@ class Line(Generic[T]):
     takes: Collection[State]
     lease: timedelta = timedelta(seconds=60)
     intend: bool = False
+    settled: Callable[[Entry[T], Settled], Awaitable[Outcome]] | None = None
+    guards: Sequence[Claim] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from mediapipe.errors import ItemError, PlatformDown, Transient, UsageError
 from mediapipe.layout import item_key, safe_call_id
 from mediapipe.ledger.interface import OPEN_STATES, Item, Ledger, Scope, Want
 from mediapipe.line import Batch, Entry
+from mediapipe.relist import Relist, span_of
 from mediapipe.spans import Span, show, windows
 
 log = logging.getLogger(__name__)
@@ -139,24 +140,47 @@ class Listing:
         self.findings = Findings()
         # Neighbouring windows are asked for with a margin, so a call may be listed by several: for each
         # window whose margin still reaches into the next one, its end and what was handed over.
+        self._relist = Relist({})
+        self._lost: list[Span] = []
         self._handed: list[tuple[datetime, dict[str, str | None]]] = []
 
     async def pages(self) -> AsyncGenerator[Sequence[Entry[Recording]], None]:
         """Yield entries, page by page; raises ``PlatformDown`` when window after window cannot be listed."""
+        relist = self._relist = await Relist.of(self._ledger, self._scope)
         for day in windows(self._request.span, self._rules.window):
-            stack = [day]
-            while stack:
-                window = stack.pop()
-                async with aclosing(self._window(window)) as pages:
-                    async for page in pages:
-                        if isinstance(page, TooMany):
-                            log.info("window %s holds %d calls: split", window, page.total)
-                            stack.extend(reversed(window.halves()))
-                        else:
-                            yield page
+            async for entries in self._split(day):
+                yield entries
             self.findings.walked_to = day.end
+        async for entries in self._marked(relist):
+            yield entries
         async for entries in self._left_open():
             yield entries
+
+    async def _split(self, day: Span) -> AsyncGenerator[Sequence[Entry[Recording]], None]:
+        """Hand over a window's calls; one that holds too many is halved."""
+        stack = [day]
+        while stack:
+            window = stack.pop()
+            async with aclosing(self._window(window)) as pages:
+                async for page in pages:
+                    if isinstance(page, TooMany):
+                        log.info("window %s holds %d calls: split", window, page.total)
+                        stack.extend(reversed(window.halves()))
+                    else:
+                        yield page
+
+    async def _marked(self, relist: Relist) -> AsyncGenerator[Sequence[Entry[Recording]], None]:
+        """List again the days that an import put calls into; those of this run's own span were listed."""
+        for day in sorted(relist.marks):
+            span = span_of(day)
+            if not (self._request.span.start <= span.start and span.end <= self._request.span.end):
+                log.info("listing %s again: calls were imported into it", span)
+                for window in windows(span, self._rules.window):
+                    async for page in self._split(window):
+                        yield page
+        listed = [day for day in relist.marks if not any(_overlap(span_of(day), one) for one in self._lost)]
+        if listed and not self._rehearsal:
+            await relist.clear(self._ledger, self._scope, listed, self._run_id)
 
     async def _window(self, window: Span) -> AsyncGenerator[Sequence[Entry[Recording]] | TooMany, None]:
         """Hand over one window's calls: those with a recording at once, the others when it has settled."""
@@ -183,6 +207,8 @@ class Listing:
                     if isinstance(event, Walked):
                         ending = event
                         continue
+                    for call in event:
+                        self._relist.saw(call)
                     entries = [
                         self._entry(call, batch)
                         for call in event
@@ -192,7 +218,7 @@ class Listing:
                         yield entries
         except (Transient, ItemError) as error:
             self._unsettled(window, f"could not be listed: {error}")
-            await self._lost(error)
+            await self._count_lost(error)
         else:
             self._lost_in_a_row = 0
         if without:
@@ -242,7 +268,7 @@ class Listing:
         recording = Recording(call.call_id, call.recording_id, started, why_none)
         return Entry(want, recording, batch, closes, source=f"call {call.call_id}")
 
-    async def _lost(self, error: Transient | ItemError) -> None:
+    async def _count_lost(self, error: Transient | ItemError) -> None:
         """Count a window that could not be listed; after a few in a row, ask whether anything can."""
         self._lost_in_a_row += 1
         if self._lost_in_a_row < WINDOWS_LOST_IN_A_ROW:
@@ -257,7 +283,8 @@ class Listing:
 
     def _unsettled(self, window: Span, reason: str) -> None:
         log.error("window %s: %s", window, reason)
-        self.findings.walked_to = window.end
+        self._lost.append(window)
+        self.findings.walked_to = max(window.end, self.findings.walked_to or window.end)
         lost = {"start": show(window.start), "end": show(window.end), "reason": reason}
         self.findings.unsettled.append(lost)
 
@@ -305,3 +332,7 @@ class Listing:
         entry = self._entry(call, None)
         closes = entry.closes if item.key == entry.want.key else (*entry.closes, item.key)
         return replace(entry, closes=closes)
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one.start < other.end and other.start < one.end

@@ -28,7 +28,7 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from mediapipe.errors import Fatal, MediapipeError
+from mediapipe.errors import Fatal, LedgerUnavailable, MediapipeError
 from mediapipe.items import Outcome, Verdict
 from mediapipe.ledger.interface import Claim, Held, Ledger, Receipt, Settled, State
 from mediapipe.line import STATES, Ending, Entry, Finished, Job, Line, Sink, Stage
@@ -198,11 +198,19 @@ class _Run(Generic[T]):
         for entry, answer in zip(fresh.values(), answers, strict=True):
             if isinstance(answer, Settled):
                 if answer.run_id != self.line.run_id:  # else this run has counted it already
-                    await done.send((None, Finished(_as_before(answer))))
+                    await done.send((None, Finished(await self._as_before(entry, answer))))
                 if entry.batch and again:
                     await entry.batch.leave()
         for job in ready:
             await send.send(job)
+
+    async def _as_before(self, entry: Entry[T], settled: Settled) -> Outcome:
+        if self.line.settled is None:
+            return _as_before(settled)
+        item = Outcome(settled.key, Verdict.FAILED, source=entry.source)
+        look = self.line.settled
+        found = await attempt("look", item, lambda: look(entry, settled))
+        return found.outcome if isinstance(found, Finished) else found
 
     def _known(self, key: str) -> bool:
         """Tell whether an item came before in this run: it is worked on once and counted once."""
@@ -269,13 +277,16 @@ class _Run(Generic[T]):
         for flight, finished in handful:
             if flight is not None:
                 del self.flights[flight.claim.key]
-                if STATES[finished.outcome.verdict] in self.line.takes:
+                if (finished.state or STATES[finished.outcome.verdict]) in self.line.takes:
                     self.counted.add(flight.claim.key)
             source = flight.entry.source if flight is not None else ""
             named = replace(finished.outcome, source=finished.outcome.source or source)
             self.sink(named)
             if flight is not None and flight.entry.batch:
                 await flight.entry.batch.leave()
+        for _, finished in handful:
+            if finished.fatal is not None:
+                raise finished.fatal
 
     # ── around ──────────────────────────────────────────────────────────────────────────────
 
@@ -285,6 +296,10 @@ class _Run(Generic[T]):
             claims = [flight.claim for flight in self.flights.values()]
             for lost in await self.ledger.renew(claims, self.line.lease) if claims else ():
                 log.warning("the lease on %s was lost to another run", lost.key)
+            if self.line.guards and await self.ledger.renew(self.line.guards, self.line.lease):
+                raise LedgerUnavailable(
+                    "another run took over what this one had to itself", code="ledger_lost"
+                )
 
     async def _give_back(self) -> None:
         """Record what ended, return what was never begun to the state it had, end the leases of the rest."""
@@ -307,7 +322,7 @@ async def _attempt(stage: Stage[T], job: Job[T]) -> T | Finished:
 
 def _receipt(flight: _Flight[T], finished: Finished) -> Receipt:
     outcome = finished.outcome
-    state = STATES[outcome.verdict]
+    state = finished.state or STATES[outcome.verdict]
     # Only an effect replaces other rows: a pending row is not closed by a failed download.
     closes = flight.entry.closes if state is State.DONE else ()
     return Receipt(flight.claim, state, outcome.reason, outcome.message, finished.detail, closes)
