@@ -1,4 +1,4 @@
-"""How a manifest is written: its encoding and what separates its columns. Found out, and said.
+"""How a manifest is written: its form, its encoding and what separates its columns. Found out, and said.
 
 The encoding is decided on the whole file, so that one odd byte at its end does not surprise a run that
 is half done. Nothing is guessed where it cannot be told: then it is an error that says what to save.
@@ -6,137 +6,145 @@ is half done. Nothing is guessed where it cannot be told: then it is an error th
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from mediapipe.errors import UsageError
-from mediapipe.manifest.columns import normalise
+from mediapipe.manifest.columns import ADDED, normalise
+from mediapipe.manifest.encodings import decode_head, find_encoding, is_utf8
+from mediapipe.manifest.options import ManifestOptions
+from mediapipe.manifest.source import Source
 
 DELIMITERS = ",;\t"
 SPOKEN = {",": "comma", ";": "semicolon", "\t": "tab"}
 HEAD = 65_536
-_CHUNK = 1 << 20
-_SAVE = "save it as CSV UTF-8"
-
-# The longer mark first: UTF-32's begins like UTF-16's.
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig", "UTF-8 by its mark"),
-    (codecs.BOM_UTF32_LE, "utf-32", "UTF-32 by its mark"),
-    (codecs.BOM_UTF32_BE, "utf-32", "UTF-32 by its mark"),
-    (codecs.BOM_UTF16_LE, "utf-16", "UTF-16 by its mark"),
-    (codecs.BOM_UTF16_BE, "utf-16", "UTF-16 by its mark"),
-)
-_OTHER_FILES = (
-    (b"PK\x03\x04", "is an Excel workbook or a zip archive"),
-    (b"\xd0\xcf\x11\xe0", "is an old Excel workbook"),
-    (b"\x1f\x8b", "is compressed"),
-    (b"%PDF", "is a PDF"),
-    (b"SQLite format 3", "is a database"),
-)
+_DEFAULTS = ManifestOptions()
+_WORDS = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";"}
+_JSON_NAMES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 _SEP = re.compile(r'"?sep=(.)"?[ ,;\t]*(?:\r\n|\r|\n)', re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """An encoding of Python's, the delimiter, and the lines before the header (1 with ``sep=``).
+    """An encoding of Python's, the delimiter (empty: JSON lines), the lines before the header.
 
-    ``why`` says in words how both were found. Bytes that the encoding does not know become U+FFFD.
+    ``why`` says in words how they were found. ``mark`` counts the bytes of a byte order mark. ``failed``
+    tells that the file holds rows that failed before, its cells made harmless for spreadsheets.
     """
 
     encoding: str
     delimiter: str
     skip: int
     why: str
+    mark: int = 0
+    failed: bool = False
+
+    @property
+    def is_json(self) -> bool:
+        """Tell whether each line is a JSON object."""
+        return not self.delimiter
 
     def as_json(self) -> dict[str, Any]:
         """Return what was assumed, for reports."""
-        return {"encoding": self.encoding, "delimiter": self.delimiter, "why": self.why}
+        form = "jsonl" if self.is_json else "csv"
+        return {"form": form, "encoding": self.encoding, "delimiter": self.delimiter, "why": self.why}
 
 
-def find_dialect(path: Path, known: Collection[str]) -> Dialect:
+def find_dialect(source: Source, known: Collection[str], options: ManifestOptions = _DEFAULTS) -> Dialect:
     """Return how a file is written; ``known`` are the column names its header may use.
 
-    Raises ``UsageError`` for a file that cannot be read or is no text.
+    What the options say is not questioned, as long as the file can be read by it. Raises ``UsageError``
+    for one that cannot, and for one that is no text.
     """
-    try:
-        if not path.is_file():
-            raise UsageError(f"manifest {path}: {'is not a file' if path.exists() else 'no such file'}")
-        with path.open("rb") as file:
-            encoding, how = _encoding(path, file)
-            file.seek(0)
-            head = file.read(HEAD)
-    except OSError as error:
-        raise UsageError(f"manifest {path}: cannot be read: {error.strerror or error}") from None
-    # A character cut in two at the end of the head is not damage.
-    text = codecs.getincrementaldecoder(encoding)("replace").decode(head)
+    with source.reading() as file:
+        head = file.read(HEAD)
+    ours = _is_ours(head)
+    told = None if ours and is_utf8(source) else options.encoding
+    encoding, mark, how = find_encoding(source, head, told)
+    text = decode_head(encoding, head)
     if not text.strip():
-        raise UsageError(f"manifest {path}: is empty", hint="its first line names the columns")
-    delimiter, skip, told = _delimiter(path, text, known)
-    return Dialect(encoding, delimiter, skip, f"{how}; columns separated by {told}")
+        raise UsageError(f"{source.where}: is empty", hint="its first line names the columns")
+    if source.packed:
+        how = f"gzip of {how}"
+    if _is_json(source, text):
+        return Dialect(encoding, "", 0, f"{how}; one JSON object per line", mark)
+    told = None if ours else options.delimiter
+    delimiter, skip, words = _delimiter(source.where, text, known, told)
+    failed = tuple(_first_record(text, skip, delimiter)[-2:]) == ADDED
+    return Dialect(encoding, delimiter, skip, f"{how}; columns separated by {words}", mark, failed)
 
 
-def _encoding(path: Path, file: BinaryIO) -> tuple[str, str]:
-    head = file.read(HEAD)
-    for magic, what in _OTHER_FILES:
-        if head.startswith(magic):
-            raise UsageError(f"manifest {path}: {what}, not CSV text", hint=_SAVE)
-    for mark, encoding, how in _MARKS:
-        if head.startswith(mark):
-            if (bad := _first_bad(file, encoding.removesuffix("-sig"))) is not None:
-                name = how.partition(" ")[0]
-                raise UsageError(f"manifest {path}: its mark says {name}, but byte {bad} is not", hint=_SAVE)
-            return encoding, how
-    if head.count(b"\0") > len(head) // 5:
-        raise UsageError(f"manifest {path}: looks like UTF-16 without its mark, or like no text", hint=_SAVE)
-    bad = _first_bad(file, "utf-8")
-    if bad is None:
-        return "utf-8", "UTF-8"
-    return "cp1252", f"Windows-1252, because byte {bad} is no UTF-8"
+def _is_ours(head: bytes) -> bool:
+    """Tell whether this program wrote the file: settings for another system's exports do not apply then."""
+    return tuple(_first_record(head.decode("utf-8", "replace"), 0, ",")[-2:]) == ADDED
 
 
-def _first_bad(file: BinaryIO, encoding: str) -> int | None:
-    """Return the offset of the first byte that the encoding does not know, from reading all of them."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    file.seek(0)
-    at = 0
-    while chunk := file.read(_CHUNK):
-        held = len(decoder.getstate()[0])
-        try:
-            decoder.decode(chunk)
-        except UnicodeDecodeError as error:
-            return at - held + error.start
-        at += len(chunk)
-    held = len(decoder.getstate()[0])
-    try:
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return at - held
-    return None
+def _is_json(source: Source, text: str) -> bool:
+    begin = text.lstrip()
+    if re.match(r"\[\s*\{", begin):
+        raise UsageError(
+            f"{source.where}: is one JSON array", hint="write one object per line, without [ and ]"
+        )
+    return begin.startswith("{") or source.path.name.lower().endswith(_JSON_NAMES)
 
 
-def _delimiter(path: Path, text: str, known: Collection[str]) -> tuple[str, int, str]:
+def _delimiter(where: str, text: str, known: Collection[str], told: str | None) -> tuple[str, int, str]:
     """Return the delimiter, the lines before the header, and words for it."""
-    if told := _SEP.match(text):
-        mark = told[1]
-        if mark in '"\r\n' or not (mark.isprintable() or mark == "\t"):
-            raise UsageError(f"manifest {path}: its first line says sep={mark!r}", hint="use , ; or tab")
-        return mark, 1, f"{SPOKEN.get(mark, repr(mark))}, as its first line says"
-    found = max(DELIMITERS, key=lambda mark: _names(text, mark, known))
-    return found, 0, SPOKEN[found]
+    said = _SEP.match(text)
+    skip = _comments(text, known, 1 if said else 0)
+    if told is not None:
+        mark = _WORDS.get(told.lower(), told)
+        _check(mark, f"the setting manifest.delimiter is {told!r}", "use , ; | or tab")
+        return mark, skip, f"{_spoken(mark)}, as told"
+    if said:
+        mark = said[1]
+        _check(mark, f"{where}: its first line says sep={mark!r}", "use , ; or tab")
+        return mark, skip, f"{_spoken(mark)}, as its first line says"
+    found = max(DELIMITERS, key=lambda mark: _names(text, skip, mark, known))
+    return found, skip, SPOKEN[found]
 
 
-def _names(text: str, delimiter: str, known: Collection[str]) -> tuple[int, int]:
-    """Return how many column names, and how many cells at all, a delimiter makes of the first record."""
-    try:
-        for cells in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
-            if any(cell.strip() for cell in cells):
-                return sum(normalise(cell) in known for cell in cells), len(cells)
-    except csv.Error:  # a head that does not parse is the reader's to complain of
-        pass
-    return 0, 0
+def _check(mark: str, said: str, hint: str) -> None:
+    if len(mark) != 1 or mark in '"\r\n' or not (mark.isprintable() or mark == "\t"):
+        raise UsageError(f"{said}, which cannot stand between columns", hint=hint)
+
+
+def _spoken(mark: str) -> str:
+    return SPOKEN.get(mark, repr(mark))
+
+
+def _comments(text: str, known: Collection[str], skip: int) -> int:
+    """Return how many lines stand before the header: ``skip``, and those that begin with ``#``.
+
+    A header may begin with that too: it is told by the columns it names.
+    """
+    lines = list(io.StringIO(text, newline=""))
+    while skip < len(lines):
+        line = lines[skip].lstrip(' \t"')
+        if line.startswith("#"):
+            cells = [normalise(cell.strip('"# \r\n')) for cell in re.split(f"[{DELIMITERS}]", line)]
+            if sum(cell in known for cell in cells) > 1:
+                break
+        elif line.strip(DELIMITERS + "\r\n"):
+            break
+        skip += 1
+    return skip
+
+
+def _names(text: str, skip: int, delimiter: str, known: Collection[str]) -> tuple[int, int]:
+    """Return how many column names, and how many cells at all, a delimiter makes of the header."""
+    cells = _first_record(text, skip, delimiter)
+    return sum(normalise(cell) in known for cell in cells), len(cells)
+
+
+def _first_record(text: str, skip: int, delimiter: str) -> list[str]:
+    lines = iter(io.StringIO(text, newline=""))
+    for _ in range(skip):
+        next(lines, "")
+    # Neither strict nor long enough for a cell that is too long, so no error can come of it here.
+    rows = csv.reader(lines, delimiter=delimiter)
+    return next((cells for cells in rows if any(cell.strip() for cell in cells)), [])

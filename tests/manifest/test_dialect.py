@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,17 @@ from hypothesis import strategies as st
 from mediapipe.errors import UsageError
 from mediapipe.manifest.columns import KNOWN
 from mediapipe.manifest.dialect import Dialect, find_dialect
+from mediapipe.manifest.options import ManifestOptions
+from mediapipe.manifest.source import Source
 
 HEADER = "recording_file,external_id,caller_name"
 ROW = "a.wav,1,Müller"
 
 
-def found(tmp_path: Path, content: bytes) -> Dialect:
-    path = tmp_path / "m.csv"
+def found(tmp_path: Path, content: bytes, name: str = "m.csv", **options: str) -> Dialect:
+    path = tmp_path / name
     path.write_bytes(content)
-    return find_dialect(path, KNOWN)
+    return find_dialect(Source(path), KNOWN, ManifestOptions(**options))
 
 
 def refused(tmp_path: Path, content: bytes) -> str:
@@ -73,7 +76,12 @@ def test_a_character_cut_by_the_end_of_the_file_is(tmp_path: Path) -> None:
     [
         (b"PK\x03\x04rest", "Excel workbook"),
         (b"\xd0\xcf\x11\xe0rest", "old Excel workbook"),
-        (b"\x1f\x8brest", "is compressed"),
+        (b"\x1f\x8brest", "gzip data is damaged"),
+        (b"BZh91AY", "bzip2"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"(\xb5/\xfdrest", "zstd"),
+        (b'[{"external_id": "1"}]', "is one JSON array"),
+        (b'\xef\xbb\xbf [ {"external_id": "1"}]', "is one JSON array"),
         (b"", "is empty"),
         (b"\n \n\r\n", "is empty"),
         (HEADER.encode("utf-16-le"), "UTF-16 without its mark"),
@@ -90,9 +98,9 @@ def test_what_is_no_manifest_is_refused_with_a_word_on_what_to_do(
 
 def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
-        find_dialect(tmp_path / "none.csv", KNOWN)
+        find_dialect(Source(tmp_path / "none.csv"), KNOWN)
     with pytest.raises(UsageError, match="is not a file"):
-        find_dialect(tmp_path, KNOWN)
+        find_dialect(Source(tmp_path), KNOWN)
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
@@ -114,7 +122,87 @@ def test_a_first_line_may_say_the_delimiter(tmp_path: Path, line: str) -> None:
     dialect = found(tmp_path, f"{line}\r\na,b;c,d\r\n".encode())
     assert (dialect.delimiter, dialect.skip) == (";", 1)
     assert "semicolon, as its first line says" in dialect.why
-    assert dialect.as_json() == {"encoding": "utf-8", "delimiter": ";", "why": dialect.why}
+    assert dialect.as_json() == {"form": "csv", "encoding": "utf-8", "delimiter": ";", "why": dialect.why}
+
+
+@pytest.mark.parametrize(
+    ("told", "mark", "words"),
+    [
+        ("tab", "\t", "tab, as told"),
+        ("\\t", "\t", "tab, as told"),
+        ("\t", "\t", "tab, as told"),
+        ("Semicolon", ";", "semicolon, as told"),
+        ("|", "|", "'|', as told"),
+        ("§", "§", "'§', as told"),
+    ],
+)
+def test_a_delimiter_that_is_told_is_not_questioned(tmp_path: Path, told: str, mark: str, words: str) -> None:
+    dialect = found(tmp_path, b"sep=,\nexternal_id,recording_file\n", delimiter=told)
+    assert (dialect.delimiter, dialect.skip) == (mark, 1)
+    assert dialect.why.endswith(f"columns separated by {words}")
+
+
+@pytest.mark.parametrize("told", ["", "tabs", '"', "\n", "\r", "\0", ",,", "\x1f"])
+def test_what_cannot_stand_between_columns_is_refused(tmp_path: Path, told: str) -> None:
+    with pytest.raises(UsageError, match=r"manifest\.delimiter is .* which cannot stand between columns"):
+        found(tmp_path, HEADER.encode(), delimiter=told)
+
+
+def test_gzip_is_told_by_its_bytes_and_said(tmp_path: Path) -> None:
+    packed = gzip.compress(f"{HEADER}\n{ROW}\n".encode())
+    for name in ("m.csv.gz", "m.csv"):
+        dialect = found(tmp_path, packed, name)
+        assert (dialect.encoding, dialect.delimiter) == ("utf-8", ",")
+        assert dialect.why == "gzip of UTF-8; columns separated by comma"
+    # What a browser has unpacked on the way keeps its name.
+    assert found(tmp_path, f"{HEADER}\n".encode(), "m.csv.gz").why.startswith("UTF-8;")
+    with pytest.raises(UsageError, match="is compressed twice"):
+        found(tmp_path, gzip.compress(packed), "m.csv.gz.gz")
+
+
+@pytest.mark.parametrize("name", ["m.jsonl", "m.NDJSON", "m.csv", "-odd"])
+def test_json_lines_are_told_by_their_first_byte_or_their_name(tmp_path: Path, name: str) -> None:
+    for mark, codec in ((b"", "utf-8"), (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le")):
+        dialect = found(tmp_path, mark + '\r\n {"external_id": "ü"}\n'.encode(codec), name, delimiter=";")
+        assert (dialect.is_json, dialect.delimiter, dialect.mark) == (True, "", len(mark))
+        assert dialect.why.endswith("; one JSON object per line")
+        assert dialect.as_json()["form"] == "jsonl"
+    assert found(tmp_path, b"nothing of the kind", "m.jsonl.gz").is_json
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("sep", [False, True])
+def test_comments_may_stand_before_the_header(tmp_path: Path, mark: str, sep: bool) -> None:
+    comments = ["# a, b; c\td", "", '"# saved by a spreadsheet",,,', " #", ";;;", "# external_id is needed"]
+    head = [f"sep={mark}"] if sep else []
+    header = HEADER.replace(",", mark)
+    dialect = found(tmp_path, "\r\n".join([*head, *comments, header, "#1,2,3"]).encode())
+    assert (dialect.delimiter, dialect.skip) == (mark, len(head) + len(comments))
+
+
+@pytest.mark.parametrize("header", ["#,external_id,recording_file", "#external_id;recording_file"])
+def test_a_header_that_begins_like_a_comment_is_one(tmp_path: Path, header: str) -> None:
+    assert found(tmp_path, f"# comment\n{header}\n".encode()).skip == 1
+
+
+@pytest.mark.parametrize("mark", ['"', "", "x", "\0"])
+def test_a_head_that_cannot_be_parsed_is_left_to_the_reader(tmp_path: Path, mark: str) -> None:
+    assert found(tmp_path, f"a;b;{mark}{'x' * 200_000}{mark}\n\n".encode()).delimiter == ";"
+    assert found(tmp_path, f'a;"b"c;{mark}'.encode()).delimiter == ";"
+
+
+def test_our_own_failed_rows_are_read_as_written_whatever_is_told_of_other_files(tmp_path: Path) -> None:
+    options = {"encoding": "cp1252", "delimiter": ";"}
+    ours = f"{HEADER},reason,message\n{ROW},x,y\n"
+    dialect = found(tmp_path, ours.encode(), **options)
+    assert (dialect.encoding, dialect.delimiter, dialect.failed) == ("utf-8", ",", True)
+    # Saved again by a spreadsheet they are somebody's export like any other.
+    dialect = found(tmp_path, ours.replace(",", ";").encode("cp1252"), **options)
+    assert (dialect.encoding, dialect.delimiter, dialect.failed) == ("cp1252", ";", True)
+    dialect = found(tmp_path, ours.encode("cp1250"), encoding="cp1250")
+    assert (dialect.encoding, dialect.delimiter, dialect.failed) == ("cp1250", ",", True)
+    for header in (f"{HEADER},message,reason", f"reason,message,{HEADER}", f"{HEADER},Reason,Message"):
+        assert not found(tmp_path, f"{header}\n".encode()).failed
 
 
 @given(st.binary(max_size=300))
@@ -124,7 +212,7 @@ def test_no_bytes_at_all_make_it_fail_otherwise(
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(data)
     try:
-        dialect = find_dialect(path, KNOWN)
+        dialect = find_dialect(Source(path), KNOWN)
     except UsageError:
         return
     data.decode(dialect.encoding, "replace")
