@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from mediapipe.manifest.columns import API_FIELDS, DURATION, GROUPS, RECORDINGS, REQUIRED
+from mediapipe.manifest.moments import NotAMoment, api_text, read_moment
+from mediapipe.manifest.options import ManifestOptions
+from mediapipe.manifest.phones import NotANumber, read_phone
 from mediapipe.manifest.problems import Problem
 from mediapipe.manifest.roots import Root
 from mediapipe.manifest.unique import FirstRows
@@ -19,13 +23,20 @@ from mediapipe.manifest.values import (
     read_boolean,
     read_duration,
 )
+from mediapipe.manifest.words import (
+    LONGEST_ID,
+    folded,
+    readers,
+)
 
 V = TypeVar("V")
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_PLAIN = frozenset(API_FIELDS) - {"external_id", "swap_channels", "is_outbound"}
 _NEEDED = frozenset(REQUIRED)
 _LOST = "\ufffd"
+_PHONES = ("caller_id", "tracking_number", "ring_to")
+_BOOLEANS = ("swap_channels", "is_outbound", "transcribe")
+_ROUNDED = re.compile(r"[1-9]\d{11,}0{4,}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +44,10 @@ class CallRow:
     """A row: its place in the file (``row`` from 1, ``line`` as an editor counts), and what was read.
 
     Exactly one of ``file`` (its real path) and ``remote`` (an ``https://`` or ``s3://`` address) is set
-    where no problem says otherwise. ``recording`` is the cell as written. ``fields`` are the other filled
-    cells that are fields of a call, as text. Only a row without ``problems`` may be used.
+    where no problem says otherwise. ``recording`` is the cell as written. ``fields`` is what is sent of it:
+    the API's own names, values as text, never an empty one. ``at`` is the call's date in UTC, ``offset`` the
+    byte at which the row begins (-1: not known), ``cells`` what stood in it. Only a row without ``problems``
+    may be used.
     """
 
     row: int
@@ -49,33 +62,80 @@ class CallRow:
     fields: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    at: datetime | None = None
+    offset: int = -1
+    cells: Sequence[str] = ()
 
     @property
     def key(self) -> str:
         """What the row is called: its external id, or its number where it has none."""
         return self.external_id or f"row {self.row}"
 
+    @property
+    def place(self) -> str:
+        """Where the row stands in its file, in words."""
+        return f"line {self.line}" if self.offset < 0 else f"line {self.line} (byte {self.offset})"
+
 
 class CallReader:
-    """Makes rows of cells. It knows the external ids that came before, so each file needs one of its own."""
+    """Makes rows of cells. It knows the external ids that came before, so each file needs one of its own.
 
-    def __init__(self, root: Root) -> None:
-        self._root = root
+    ``tz`` is the zone of dates without offset, None when nobody said one; ``marker_slot`` the custom source
+    that a row may not fill, because the upload puts a marker there.
+    """
+
+    def __init__(
+        self,
+        root: Root,
+        options: ManifestOptions | None = None,
+        tz: str | None = None,
+        marker_slot: int | None = None,
+    ) -> None:
+        self._root, self._tz = root, tz
+        self._options = options or ManifestOptions()
+        self._words = folded(self._options.values)
+        self._nothing = frozenset(word.casefold() for word in self._options.null_words)
         self._seen = FirstRows()
+        self._marker = f"custom_source_type_{marker_slot}" if marker_slot else ""
+        self._now = datetime.now(UTC)
+        mapped = {name: frozenset(words.values()) for name, words in self._words.items()}
+        self._readers = readers(
+            self._options.tag_separator, mapped.get("line_type", frozenset()), self._marker
+        )
 
-    def read(self, row: int, line: int, names: Sequence[str], cells: Sequence[str]) -> CallRow:
+    def read(
+        self, row: int, line: int, names: Sequence[str], cells: Sequence[str], offset: int = -1
+    ) -> CallRow:
         """Return the row that these cells, under columns of these names, make."""
         filled = {name: text for name, cell in zip(names, cells, strict=True) if (text := cell.strip())}
         problems, warnings = _damage(names, cells)
+        if self._words or self._nothing:
+            filled = self._translated(filled)
+        if not _NULLS.isdisjoint(filled.values()):
+            problems += _nulls(filled)
         problems += _missing(filled)
         external_id = filled.get("external_id", "")
-        problems += self._identity(external_id, row)
-        swap = _typed(read_boolean, filled, "swap_channels", "not_a_boolean", BOOLEAN_HELP, problems)
-        outbound = _typed(read_boolean, filled, "is_outbound", "not_a_boolean", BOOLEAN_HELP, problems)
+        self._identity(external_id, row, cells, problems, warnings)
+        fields: dict[str, str] = {"external_id": external_id} if external_id else {}
+        at = self._moment(filled.get("call_date", ""), fields, problems)
+        for name in _PHONES:
+            if name in filled:
+                self._phone(name, filled[name], fields, problems, warnings)
+        booleans = {
+            name: _typed(read_boolean, filled, name, "not_a_boolean", BOOLEAN_HELP, problems)
+            for name in _BOOLEANS
+            if name in filled
+        }
+        fields.update(
+            (name, "true" if said else "false") for name, said in booleans.items() if said is not None
+        )
+        self._others(filled, fields, problems, warnings)
         # Never sent, so a length that cannot be read is no obstacle.
         duration = _typed(read_duration, filled, DURATION, "not_a_duration", DURATION_HELP, warnings)
         path = cells[names.index("recording_file")] if "recording_file" in filled else ""
         file, remote = self._recording(path, filled.get("recording_url", ""), problems)
+        if fields.get("is_outbound") and fields["is_outbound"] == "true":
+            warnings += _direction(fields)
         return CallRow(
             row=row,
             line=line,
@@ -83,28 +143,116 @@ class CallReader:
             recording=path or filled.get("recording_url", ""),
             file=file,
             remote=remote,
-            swap_channels=swap,
-            is_outbound=outbound,
+            swap_channels=booleans.get("swap_channels"),
+            is_outbound=booleans.get("is_outbound"),
             duration_s=duration,
-            fields={name: text for name, text in filled.items() if name in _PLAIN},
+            fields=fields,
             problems=tuple(problems),
             warnings=tuple(warnings),
+            at=at,
+            offset=offset,
+            cells=cells,
         )
 
-    def _identity(self, external_id: str, row: int) -> list[Problem]:
+    def _translated(self, filled: dict[str, str]) -> dict[str, str]:
+        """Return cells with another system's words in ours; what means nothing is left out."""
+        said = {}
+        for name, text in filled.items():
+            low = text.casefold()
+            words = self._words.get(name)
+            ours = words.get(low) if words else None
+            if ours is None and low not in self._nothing:
+                said[name] = text
+            elif ours:
+                said[name] = ours
+        return said
+
+    def _identity(
+        self,
+        external_id: str,
+        row: int,
+        cells: Sequence[str],
+        problems: list[Problem],
+        warnings: list[Problem],
+    ) -> None:
         if not external_id:
-            return []
+            return
+        name = "external_id"
         if is_spoilt(external_id):
             hint = "a spreadsheet has rounded it: format the column as text and export again"
-            return [Problem("spoilt_number", "is no id", "external_id", external_id, hint)]
-        if earlier := self._seen.first(external_id, row):
+            problems.append(Problem("spoilt_number", "is no id", name, external_id, hint))
+            return
+        if len(external_id) > LONGEST_ID or not external_id.isprintable():
+            what = (
+                f"is longer than {LONGEST_ID} characters"
+                if len(external_id) > LONGEST_ID
+                else "has characters nobody sees"
+            )
+            problems.append(Problem("unusable_id", what, name, external_id, "give it a plain id"))
+            return
+        if _ROUNDED.fullmatch(external_id):
+            hint = "spreadsheets keep 15 digits of a number"
+            warnings.append(Problem("perhaps_rounded", "may have been rounded", name, external_id, hint))
+        mark = hash(tuple(cells)) & 0xFFFFFFFF
+        earlier = self._seen.first_marked(external_id, row, mark)
+        if earlier is None:
+            return
+        if earlier[1] == mark:
+            what, hint = f"is row {earlier[0]} once more", "the first stands; delete the others"
+            problems.append(Problem("duplicate_row", what, name, external_id, hint))
+        else:
             hint = "each call needs an id of its own: it is what keeps it from being sent twice"
-            return [
-                Problem(
-                    "duplicate_external_id", f"is that of row {earlier}", "external_id", external_id, hint
-                )
-            ]
-        return []
+            what = f"is that of row {earlier[0]}, which says something else"
+            problems.append(Problem("duplicate_external_id", what, name, external_id, hint))
+
+    def _moment(self, text: str, fields: dict[str, str], problems: list[Problem]) -> datetime | None:
+        if not text:
+            return None
+        try:
+            at = read_moment(text, self._tz, self._options.dst, self._now)
+        except NotAMoment as error:
+            problems.append(Problem(error.code, error.what, "call_date", text, error.hint))
+            return None
+        fields["call_date"] = api_text(at)
+        return at
+
+    def _phone(
+        self, name: str, text: str, fields: dict[str, str], problems: list[Problem], warnings: list[Problem]
+    ) -> None:
+        try:
+            phone = read_phone(text, self._options.region, self._options.phone_form)
+        except NotANumber as error:
+            problems.append(
+                Problem(error.code, error.what, name, text, error.hint.replace("caller_id", name))
+            )
+            return
+        fields[name] = phone.digits
+        if phone.doubts:
+            warnings += [Problem(code, what, name, text) for code, what in phone.doubts]
+
+    def _others(
+        self,
+        filled: Mapping[str, str],
+        fields: dict[str, str],
+        problems: list[Problem],
+        warnings: list[Problem],
+    ) -> None:
+        """Read the columns that are words, ids and texts."""
+        for name, text in filled.items():
+            read = self._readers.get(name)
+            if read is None:
+                continue
+            said, wrong, odd = read(name, text)
+            if odd is not None:
+                warnings.append(odd)
+            if wrong is not None:
+                problems.append(wrong)
+            elif said:
+                fields[name] = said
+        if "group_id" in fields and "group_ext_id" in fields:
+            warnings.append(
+                Problem("two_groups", "both name the group, and both are sent", " and ".join(GROUPS))
+            )
 
     def _recording(self, path: str, url: str, problems: list[Problem]) -> tuple[str, str]:
         """Return file and address, at most one of them; ``path`` is the cell as written, blanks and all."""
@@ -143,6 +291,27 @@ def _damage(names: Sequence[str], cells: Sequence[str]) -> tuple[list[Problem], 
             if _LOST in pair[1]
         ],
     )
+
+
+_NULLS = frozenset(("null", "NULL", "Null", "None", "none", "N/A", "n/a", "#N/A"))
+
+
+def _nulls(filled: Mapping[str, str]) -> list[Problem]:
+    hint = 'if it means nothing, say so: manifest.null_words = ["NULL", "N/A"]'
+    return [
+        Problem("null_word", "is no value", name, text, hint)
+        for name, text in filled.items()
+        if text in _NULLS and name in API_FIELDS
+    ]
+
+
+def _direction(fields: Mapping[str, str]) -> list[Problem]:
+    """Return a warning for an outbound call whose numbers look swapped."""
+    caller = fields.get("caller_id")
+    if caller and caller in (fields.get("tracking_number"), fields.get("ring_to")):
+        hint = "of an outbound call, caller_id is the customer's number"
+        return [Problem("numbers_swapped", "is a number of your own as well", "caller_id", caller, hint)]
+    return []
 
 
 def _missing(filled: Mapping[str, str]) -> list[Problem]:
