@@ -156,6 +156,24 @@ class RateLimit:
             await anyio.sleep(turn - now)
 
 
+class ByteRate:
+    """At most ``per_second`` bytes a second over all who send; a quarter of a second may go at once."""
+
+    def __init__(self, per_second: int) -> None:
+        if per_second <= 0:
+            raise ValueError("per_second must be above 0")
+        self._rate = per_second
+        self._next = 0.0
+
+    async def allow(self, size: int) -> None:
+        """Wait until ``size`` bytes may be sent."""
+        now = time.monotonic()
+        turn = max(self._next, now - 0.25)
+        self._next = turn + size / self._rate
+        if turn > now:
+            await anyio.sleep(turn - now)
+
+
 class AdaptiveLimit:
     """AIMD concurrency between 1 and ``maximum``.
 

@@ -56,13 +56,19 @@ TransportFactory = Callable[[], httpx.AsyncBaseTransport]
 
 @asynccontextmanager
 async def open_http(
-    timeouts: Timeouts, *, connections: int, transport: TransportFactory | None = None
+    timeouts: Timeouts,
+    *,
+    connections: int,
+    kept_alive: int | None = None,
+    transport: TransportFactory | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Open an HTTP client: redirects, retries and environment proxies' credentials are never its business.
 
+    ``kept_alive`` bounds the connections that wait for another request (all of them unless said);
     ``transport`` replaces what moves the bytes under httpx.
     """
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    kept = connections if kept_alive is None else kept_alive
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=kept)
     async with httpx.AsyncClient(
         timeout=httpx.Timeout(
             timeouts.read, connect=timeouts.connect, write=timeouts.write, pool=timeouts.pool
@@ -111,14 +117,14 @@ def server_time(headers: Mapping[str, str]) -> float:
     return time.time() if said is None else said
 
 
-def _bearer(token: str) -> dict[str, str]:
+def bearing(token: str) -> dict[str, str]:
     """Return the header that carries a token; one that none can carry is refused without showing it."""
     if not _HEADER_VALUE.fullmatch(token):
         raise CredentialsError("the token holds what no header can carry: a space, a line break, an accent")
     return {"Authorization": f"Bearer {token}"}
 
 
-def _without(body: bytes, *secrets: str) -> bytes:
+def without(body: bytes, *secrets: str) -> bytes:
     """Return a body fit to be quoted: what we sent in confidence may come back in its words."""
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET:
@@ -173,13 +179,22 @@ class Session:
         deadline: float = 600.0,
     ) -> None:
         self._http = http
-        self._deadline = deadline
+        self.deadline = deadline
         self._base = base.rstrip("/")
         self.tokens = tokens
         self._pacer = pacer
-        self._retry = retry
+        self.retry = retry
         self.requests = 0
         self.clock_skew = 0.0
+
+    def address(self, path: str) -> str:
+        """Return the full address of an endpoint."""
+        return self._base + path
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """Count an answer that did not come through here, and learn the platform's clock from it."""
+        self.requests += 1
+        self.clock_skew = server_time(headers) - time.time()
 
     async def get(
         self,
@@ -200,7 +215,7 @@ class Session:
         async def once() -> T:
             return read(await self._get(path, query, doing))
 
-        return await self._retry.run(once)
+        return await self.retry.run(once)
 
     async def _get(self, path: str, query: Query | None, doing: str) -> Answer:
         token = await self.tokens.bearer()
@@ -210,7 +225,7 @@ class Session:
                 break
             token = await self.tokens.renew(token)
             response = await self._send(path, query, token, doing)
-        words = _without(response.content, token)
+        words = without(response.content, token)
         error = failure(response.status_code, response.headers, words, doing=doing)
         if error is not None:
             raise error
@@ -226,11 +241,11 @@ class Session:
         params = httpx.QueryParams(dict(query)) if query else None
         async with self._pacer.turn():
             self.requests += 1
-            headers = _bearer(token)
+            headers = bearing(token)
             # The read timeout is between two chunks; an answer that drips has this one to meet.
-            with translated(doing), anyio.fail_after(self._deadline):
+            with translated(doing), anyio.fail_after(self.deadline):
                 response = await self._http.get(self._base + path, params=params, headers=headers)
-            words = _without(response.content, token)
+            words = without(response.content, token)
             error = failure(response.status_code, response.headers, words, doing=doing)
             if isinstance(error, Transient):  # inside the turn, so that pacing learns of it
                 raise error
@@ -251,7 +266,7 @@ async def _token_call(
     # The caller holds a lock that other processes wait for.
     with translated(doing), anyio.fail_after(TOKEN_DEADLINE_S):
         response = await http.post(url, json=json, data=form)
-    words = _without(
+    words = without(
         response.content, *(value for name, value in (json or form or {}).items() if name in _SECRETS)
     )
     error = failure(response.status_code, response.headers, words, doing=doing)
