@@ -87,7 +87,7 @@ def _undrawn(facts: AudioFacts) -> AudioFacts:
 def _refused(row: CallRow, problems: Sequence[Problem]) -> Outcome:
     verdict = Verdict.FAILED if all(one.passing for one in problems) else Verdict.REJECTED
     said = "; ".join(map(str, problems))
-    return about(row, verdict, problems[0].code, f"line {row.line}: {said}")
+    return about(row, verdict, problems[0].code, f"{row.place}: {said}")
 
 
 def _remark(one: Finding) -> Remark:

@@ -3,7 +3,7 @@
 Every write carries ``If-None-Match: *``, its length and its SHA-256, so the store refuses what would replace
 an object and what arrived damaged. The SHA-256 also stands in the object's metadata, and that one decides
 whether an object found under a key is ours. botocore's own retries are off; its exceptions, and those of the
-packages below it, end at :func:`_translated`.
+packages below it, end at :func:`translated`.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class S3Store:
     @property
     def url(self) -> str:
         """``s3://bucket/prefix``; ``?endpoint=host:port`` is added when the endpoint is not AWS."""
-        with _translated("setting up S3"):
+        with translated("setting up S3"):
             return canonical_url(self._bucket, self._prefix, self._client().meta.endpoint_url)
 
     async def put(
@@ -160,19 +160,19 @@ class S3Store:
             client.close()
 
     async def _run(self, what: str, work: Callable[[], T]) -> T:
-        def translated() -> T:
-            with _translated(what):
+        def run() -> T:
+            with translated(what):
                 return work()
 
         if self._limiter is None:
             self._limiter = CapacityLimiter(self._options.max_connections)
         # Not abandoned on cancellation: the body belongs to the caller, and the timeouts bound the wait.
-        return await to_thread.run_sync(translated, limiter=self._limiter)
+        return await to_thread.run_sync(run, limiter=self._limiter)
 
     def _client(self) -> S3Client:
         with self._lock:
             if self._opened is None:
-                self._opened = _new_client(self._options)
+                self._opened = new_client(self._options)
             return self._opened
 
     def _objects(self) -> Objects:
@@ -186,7 +186,7 @@ class S3Store:
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
+def translated(what: str) -> Iterator[None]:
     """End every foreign exception here and raise ours instead."""
     try:
         yield
@@ -196,7 +196,8 @@ def _translated(what: str) -> Iterator[None]:
         raise from_class(error, what) from error
 
 
-def _new_client(options: StoreOptions) -> S3Client:
+def new_client(options: StoreOptions) -> S3Client:
+    """Return a client set up as everything here wants it; raises ``UsageError``."""
     config = Config(
         # The caller's policy is the only one that retries.
         retries={"total_max_attempts": 1, "mode": "standard"},
