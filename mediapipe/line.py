@@ -83,13 +83,11 @@ class Job(Generic[T]):
 class Finished:
     """A stage's last word on an item: its outcome, and what the ledger should remember of it.
 
-    ``state`` is how the ledger is to keep it, where that does not follow from the verdict. ``fatal`` stops
-    the run once the receipt is durable.
+    ``fatal`` stops the run once the receipt is durable.
     """
 
     outcome: Outcome
     detail: Mapping[str, str] | None = None
-    state: State | None = None
     fatal: Fatal | None = None
 
 

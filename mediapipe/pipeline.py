@@ -277,7 +277,7 @@ class _Run(Generic[T]):
         for flight, finished in handful:
             if flight is not None:
                 del self.flights[flight.claim.key]
-                if (finished.state or STATES[finished.outcome.verdict]) in self.line.takes:
+                if STATES[finished.outcome.verdict] in self.line.takes:
                     self.counted.add(flight.claim.key)
             source = flight.entry.source if flight is not None else ""
             named = replace(finished.outcome, source=finished.outcome.source or source)
@@ -322,7 +322,7 @@ async def _attempt(stage: Stage[T], job: Job[T]) -> T | Finished:
 
 def _receipt(flight: _Flight[T], finished: Finished) -> Receipt:
     outcome = finished.outcome
-    state = finished.state or STATES[outcome.verdict]
+    state = STATES[outcome.verdict]
     # Only an effect replaces other rows: a pending row is not closed by a failed download.
     closes = flight.entry.closes if state is State.DONE else ()
     return Receipt(flight.claim, state, outcome.reason, outcome.message, finished.detail, closes)

@@ -13,12 +13,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mediapipe.audio.channels import check_preset
-from mediapipe.audio.options import AudioOptions, QualityRules
 from mediapipe.audio.raw import raw_format
-from mediapipe.audio.targets import V2_CALLS, Target
+from mediapipe.audio.targets import V2_CALLS
 from mediapipe.audio.workers import AudioWorkers
 from mediapipe.convirza.grants import Grants
 from mediapipe.convirza.hosts import HostPolicy
+from mediapipe.convirza.outside import open_outside
+from mediapipe.convirza.posts import open_posts
 from mediapipe.convirza.session import (
     HttpClient,
     Session,
@@ -31,20 +32,23 @@ from mediapipe.convirza.session import (
 )
 from mediapipe.convirza.signed import Downloader
 from mediapipe.convirza.tokens import ReadyToken, TokenCache, TokenManager
-from mediapipe.convirza.v2 import V2
+from mediapipe.convirza.v2 import V2, Posting
 from mediapipe.convirza.v3 import V3
 from mediapipe.errors import CredentialsError, UsageError
 from mediapipe.existing import Existing
 from mediapipe.layout import Layout
 from mediapipe.ledger.interface import Ledger, Scope
 from mediapipe.ledger.open import open_ledger
+from mediapipe.listening import Ear
 from mediapipe.listing import Rules
 from mediapipe.liveness import is_dead
-from mediapipe.pacing import AdaptiveLimit, ByteBudget, Pacer, Pause, RateLimit, RetryPolicy
+from mediapipe.originals import Originals
+from mediapipe.pacing import AdaptiveLimit, ByteBudget, ByteRate, Pacer, Pause, RateLimit, RetryPolicy
 from mediapipe.settings import ConvirzaSettings, Settings
 from mediapipe.sources import resolve_secret
 from mediapipe.stores.interface import Store
 from mediapipe.stores.open import open_store
+from mediapipe.stores.s3_source import S3Source
 from mediapipe.transfer import Tools
 
 PROVEN = "destination_proven"
@@ -86,21 +90,28 @@ class Platform:
 @asynccontextmanager
 async def open_platform(settings: Settings) -> AsyncGenerator[Platform, None]:
     """Open the platform's clients. Nothing is sent and no secret is fetched before the first request."""
-    async with open_http(
-        _timeouts(settings, settings.pace.read_timeout), connections=API_CONNECTIONS
-    ) as http:
-        pause = Pause()
-        rate = RateLimit(settings.pace.requests_per_second)
+    ours, pace, imports = settings.convirza, settings.pace, settings.imports
+    async with AsyncExitStack() as stack:
+        timeouts = _timeouts(settings, pace.read_timeout)
+        http = await stack.enter_async_context(open_http(timeouts, connections=API_CONNECTIONS))
+        posts = await stack.enter_async_context(open_posts(timeouts, connections=imports.uploads))
+        pause, rate, retry = Pause(), RateLimit(pace.requests_per_second), retry_of(settings)
         pacer = Pacer(AdaptiveLimit(API_CONNECTIONS), pause, rate)
-        ours, retry = settings.convirza, retry_of(settings)
+        posting = Posting(
+            posts,
+            Pacer(AdaptiveLimit(imports.uploads), pause, rate),
+            imports.file_field,
+            imports.retry_503,
+            ByteRate(imports.bytes_per_second).allow if imports.bytes_per_second else None,
+        )
 
         def session(base: str, tokens: TokenSource) -> Session:
-            return Session(http, base, tokens, pacer, retry, deadline=settings.pace.request_deadline)
+            return Session(http, base, tokens, pacer, retry, deadline=pace.request_deadline)
 
         yield Platform(
             v3=V3(session(ours.v3_url, _v3_tokens(settings, http))),
             # Only who uses v2 needs its client id and secret.
-            v2=lambda: V2(session(ours.v2_url, _v2_tokens(settings, http))),
+            v2=lambda: V2(session(ours.v2_url, _v2_tokens(settings, http)), posting),
             v3_url=ours.v3_url,
             v2_url=ours.v2_url,
             login=ours.email or "",
@@ -286,27 +297,47 @@ async def open_archive(settings: Settings, job: str, owner: str) -> AsyncGenerat
 class CheckServices:
     """Everything a check of a call manifest works with; ``workers`` are the rows in hand at a time."""
 
-    audio: AudioWorkers
-    options: AudioOptions
-    rules: QualityRules
-    target: Target
+    ear: Ear
     workers: int
     requests_per_second: float
 
 
-def open_check(settings: Settings) -> CheckServices:
-    """Return what a check needs. Nothing of it has to be closed: worker processes end with the event loop.
+def opened_ear(settings: Settings) -> Ear:
+    """Return what call audio is judged by. Nothing of it has to be closed: workers end with the event loop.
 
     Raises ``UsageError`` for a source preset or a raw format that there is not.
     """
     check_preset(settings.audio.source_preset)
     if settings.audio.raw_format is not None:
         raw_format(settings.audio.raw_format)
-    return CheckServices(
-        audio=AudioWorkers(settings.audio),
-        options=settings.audio,
-        rules=settings.quality,
-        target=replace(V2_CALLS, limit=settings.audio.max_upload_bytes),
-        workers=settings.workers,
-        requests_per_second=settings.pace.requests_per_second,
-    )
+    target = replace(V2_CALLS, limit=settings.audio.max_upload_bytes)
+    return Ear(AudioWorkers(settings.audio), settings.audio, settings.quality, target)
+
+
+def open_check(settings: Settings) -> CheckServices:
+    """Return what a check needs."""
+    return CheckServices(opened_ear(settings), settings.workers, settings.pace.requests_per_second)
+
+
+@asynccontextmanager
+async def open_originals(settings: Settings, scratch: Path) -> AsyncGenerator[Originals, None]:
+    """Open what fetches recordings that stand elsewhere into ``scratch``."""
+    ours, retry = settings.imports, retry_of(settings)
+    hosts = HostPolicy.of(ours.source_hosts or ("*",), ())
+    source = S3Source(settings.store, max_bytes=ours.max_source_bytes)
+    try:
+        timeouts = _timeouts(settings, settings.pace.stall_timeout)
+        async with open_outside(timeouts, connections=settings.workers) as http:
+            pacer = Pacer(AdaptiveLimit(settings.workers), Pause())
+            yield Originals(
+                Downloader(http, hosts, pacer, retry, max_bytes=ours.max_source_bytes),
+                hosts,
+                source,
+                retry,
+                ByteBudget(settings.audio.scratch_budget),
+                settings.audio.max_upload_bytes,
+                scratch,
+                int(ours.url_seconds),
+            )
+    finally:
+        source.close()

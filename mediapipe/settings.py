@@ -230,8 +230,9 @@ class ImportSettings(BaseModel):
         2.0, description="seconds that a listed call may differ in time", ge=0, le=600
     )
     look_margin: Seconds = Field(300.0, description="seconds looked at on both sides", ge=1, le=86_400)
-    created_is_upload_time: bool = Field(
-        True, description="call_created of an upload is the time of the upload, not that of the call"
+    created_is_upload_time: bool | None = Field(
+        None,
+        description="whether uploads are listed with call_created of their upload; found out unless said",
     )
     uncertain_in_a_row: int = Field(20, description="after so many the platform counts as down", ge=1)
     relist_for: Duration = Field(

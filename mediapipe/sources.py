@@ -34,12 +34,16 @@ OTHER_VARIABLES = frozenset(
         "MEDIAPIPE_PROFILE",
         "MEDIAPIPE_CONFIG_DIR",
         # Flags of a command that are no settings; the command line reads them itself.
+        "MEDIAPIPE_ALL_OR_NOTHING",
         "MEDIAPIPE_DRY_RUN",
         "MEDIAPIPE_ENGINE",
         "MEDIAPIPE_FROM",
+        "MEDIAPIPE_INSIST",
         "MEDIAPIPE_JSON",
         "MEDIAPIPE_NO_AUDIO",
+        "MEDIAPIPE_NO_WAIT",
         "MEDIAPIPE_REPORT",
+        "MEDIAPIPE_RESEND_UNCERTAIN",
         "MEDIAPIPE_ROOT",
         "MEDIAPIPE_TO",
     }

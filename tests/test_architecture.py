@@ -49,10 +49,17 @@ LAYERS: dict[str, float] = {
     "running": 1.95,
     "pipeline": 2,
     "survey": 2,
-    "verdicts": 2,
+    "verdicts": 1.8,
+    "estimate": 1.9,
+    "groups": 1.9,
+    "listening": 1.9,
+    "originals": 1.9,
+    "relist": 1.9,
+    "imports": 2.2,
     "transfer": 2,
     "listing": 2,
     "services": 3,
+    "import_services": 3.1,
     "jobs": 4,
     "cli": 6,
     "__main__": 7,
@@ -61,11 +68,12 @@ LAYERS: dict[str, float] = {
 
 # A third-party package may be imported only here.
 OWNERS: dict[str, set[str]] = {
-    "httpx": {"convirza.session", "convirza.signed"},
+    "httpx": {"convirza.session", "convirza.signed", "convirza.posts", "convirza.outside"},
     "boto3": {"stores"},
     "botocore": {"stores"},
     "mutagen": {"audio"},
     "av": {"audio"},
+    "phonenumbers": {"manifest.phones"},
     "pydub": {"audio"},
     "lameenc": {"audio", "sandbox"},
     "numpy": {"audio", "sandbox"},
@@ -206,7 +214,7 @@ def test_every_module_says_what_it_is_for() -> None:
 def test_the_architecture_page_lists_exactly_the_modules_there_are() -> None:
     page = (PACKAGE / "architecture.md").read_text()
     assert unlisted(page, MODULES, PACKAGE) == set()
-    assert len(page.splitlines()) <= 200
+    assert len(page.splitlines()) <= 250
 
 
 @pytest.mark.parametrize("package", OWNERS)

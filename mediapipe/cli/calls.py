@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mediapipe.cli import options
 from mediapipe.cli.guard import guarded
+from mediapipe.cli.imports import import_calls, reconcile
+from mediapipe.cli.template import template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +25,6 @@ app = typer.Typer(
     help="Historical recordings into the platform.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Manifest = Annotated[
-    Path, typer.Argument(metavar="MANIFEST", help="CSV file with a row for each call.", show_default=False)
-]
 NoAudio = Annotated[
     bool,
     typer.Option(
@@ -47,19 +45,23 @@ Report = Annotated[
 ]
 
 
-@app.callback()
-def _calls() -> None:
-    """Keep ``check`` a subcommand although it is the only one so far."""
+app.command("import")(import_calls)
+app.command("reconcile")(reconcile)
+app.command("template")(template)
 
 
 @app.command("check")
 def check(
-    manifest: Manifest,
+    manifest: options.Manifest,
     no_audio: NoAudio = False,
     report: Report = False,
     root: options.Root = None,
     raw_format: options.RawFormat = None,
     tz: options.Tz = None,
+    dst: options.Dst = None,
+    strict: options.Strict = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
     profile: options.Profile = None,
     ledger: options.LedgerDsn = None,
     workers: options.Workers = None,
@@ -77,10 +79,12 @@ def check(
     with guarded():
         from mediapipe.cli.setup import load
         from mediapipe.jobs.check_calls import Ask
-        from mediapipe.manifest.reader import CallManifest
-        from mediapipe.manifest.roots import Root
 
         flags = options.given(
+            manifest__dst=dst,
+            manifest__strict=strict,
+            manifest__encoding=encoding,
+            manifest__delimiter=delimiter,
             audio__raw_format=raw_format,
             ledger=ledger,
             workers=workers,
@@ -89,9 +93,12 @@ def check(
             log_format=log_format,
         )
         settings = load(profile, flags)
+        opened, folder = options.open_manifest(manifest, root, settings.manifest)
         ask = Ask(
-            CallManifest.open(manifest),
-            Root(root if root is not None else manifest.absolute().parent),
+            opened,
+            folder,
+            tz=options.told_zone(settings),
+            marker_slot=settings.imports.marker_slot,
             audio=not no_audio,
             pictures=report and not no_audio,
         )

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mediapipe.sandbox.server import RunningSandbox
 
 WEEKS = 4
+IMPORTED = 24
 USUAL_PORT = 8765
 
 
@@ -29,7 +31,7 @@ def demo(
         typer.Option("--dir", metavar="DIR", help="Where everything goes; an earlier demo's may be used."),
     ] = Path("mediapipe-demo"),
 ) -> None:
-    """Archive four weeks of sample calls from an embedded server, twice, and show what came of it."""
+    """Archive and import calls with an embedded server, twice each, and show what came of it."""
     with guarded():
         folder = folder.absolute()
         options.usable_folder(folder, flag="--dir")
@@ -41,6 +43,15 @@ def demo(
             output.data("\n3. The same again; whatever is archived is skipped:\n")
             second = _archive(sandbox, folder)
             _check(first, second)
+            output.data(
+                f"\n4. Import {IMPORTED} historical recordings, with the connection dropped on some:\n"
+            )
+            manifest = _manifest(folder / "import", urlsplit(sandbox.url).port or 0)
+            _stir(sandbox)
+            sent = [_import(sandbox, folder, manifest)]
+            output.data("\n5. The same again; no call is created twice:\n")
+            sent.append(_import(sandbox, folder, manifest))
+            _check_import(sandbox, *sent)
         output.data(_closing(folder))
 
 
@@ -81,6 +92,72 @@ def _archive(sandbox: RunningSandbox, folder: Path) -> RunReport:
     return archive_and_report(settings, ask, as_json=False)
 
 
+def _manifest(folder: Path, port: int) -> Path:
+    """Write a manifest with recordings beside it, unless an earlier demo did.
+
+    An address of its own is an account of its own to the ledger, so it has calls of its own.
+    """
+    import csv
+    from datetime import UTC, datetime
+
+    from mediapipe.sandbox.sound import conversation
+
+    path = folder / f"calls-{port}.csv"
+    if path.exists():
+        return path
+    options.usable_folder(folder, flag="--dir")
+    begin = datetime(2025, 3, 3, 9, tzinfo=UTC) + timedelta(minutes=port)
+    rows = []
+    for number in range(1, IMPORTED + 1):
+        name = f"{number:03}.wav"
+        (folder / name).write_bytes(conversation(number, 2 + number % 5))
+        at = (begin + timedelta(minutes=37 * number)).isoformat()
+        rows.append([f"old-{port}-{number:03}", name, at, f"1801555{2000 + number}", "1201", "ANSWERED"])
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["external_id", "recording_file", "call_date", "caller_id", "group_id", "disposition"]
+        )
+        writer.writerows(rows)
+    return path
+
+
+def _stir(sandbox: RunningSandbox) -> None:
+    """Let the server drop the connection after it has made the call, on one upload in six."""
+    from mediapipe.sandbox.scenario import FaultRule
+
+    sandbox.state.faults.set([FaultRule(name="upload_commit_then_drop", rate=1 / 6)])
+
+
+def _import(sandbox: RunningSandbox, folder: Path, path: Path) -> RunReport:
+    from mediapipe.cli.imports import import_and_report
+    from mediapipe.jobs.import_calls import Ask
+    from mediapipe.settings import load_settings
+
+    flags = {
+        "state_dir": str(folder / "state"),
+        "pace.requests_per_second": 100,
+        "log_level": "ERROR",
+        "imports.lag": "2s",
+    }
+    settings = load_settings(None, flags, sandbox.environment()).settings
+    manifest, root = options.open_manifest(path, None, settings.manifest)
+    return import_and_report(settings, Ask(manifest, root), as_json=False)
+
+
+def _check_import(sandbox: RunningSandbox, *reports: RunReport) -> None:
+    """End with the first trouble's exit code; a call that was created twice is a bug."""
+    from collections import Counter
+
+    for report in reports:
+        if report.code is not ExitCode.OK:
+            raise typer.Exit(report.code)
+    made = Counter(upload.external_id for upload in sandbox.state.uploads)
+    if twice := [name for name, number in made.items() if number > 1]:
+        output.problem(f"{len(twice)} calls were created twice")
+        raise typer.Exit(ExitCode.BUG)
+
+
 def _check(first: RunReport, second: RunReport) -> None:
     """End with the first trouble's exit code: the demo is also a smoke test."""
     from mediapipe.report.outcomes import read_outcomes
@@ -102,10 +179,12 @@ def _closing(folder: Path) -> str:
     return f"""
 Done. Look around:
   {folder / "archive" / "recordings"}   the recordings, each beside its sidecar (.json)
-  {folder / "state" / "runs"}   outcomes.jsonl and report.html of both runs
+  {folder / "import"}   the manifest of the import and its recordings
+  {folder / "state" / "runs"}   outcomes.jsonl and report.html of all runs
   {folder / "state" / "ledger.db"}   the ledger that remembers
 
 Next:
   mediapipe sandbox serve --data {shlex.quote(str(folder / "sandbox"))}     the same server, to play with
   mediapipe status --ledger {shlex.quote(str(folder / "state" / "ledger.db"))}
+  mediapipe calls template
   mediapipe archive run --help"""

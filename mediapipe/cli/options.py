@@ -7,11 +7,17 @@ then. So every flag here has None for its default, and its help names the settin
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mediapipe.errors import UsageError
+
+if TYPE_CHECKING:
+    from mediapipe.manifest.options import ManifestOptions
+    from mediapipe.manifest.reader import CallManifest
+    from mediapipe.manifest.roots import Root as AudioRoot
+    from mediapipe.settings import Settings
 
 Profile = Annotated[
     str | None,
@@ -103,12 +109,51 @@ To = Annotated[
         help="Its end, exclusive; as --from. Default: now.",
     ),
 ]
+Manifest = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MANIFEST",
+        help="A row for each call: .csv, .csv.gz, .jsonl, or - for stdin.",
+        show_default=False,
+    ),
+]
+Dst = Annotated[
+    str | None,
+    typer.Option(
+        "--dst", metavar="error|earlier|later", help="What a local time means that is twice or never."
+    ),
+]
+Strict = Annotated[
+    bool | None, typer.Option("--strict", help="A column that is not known is an error, not a warning.")
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option("--encoding", metavar="NAME", help="Encoding of the manifest. Default: found out."),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option("--delimiter", metavar="CHAR", help="What separates columns, or tab. Default: found out."),
+]
 Tz = Annotated[str | None, typer.Option("--tz", metavar="ZONE", help="Zone of dates without an offset.")]
 
 
 def given(**flags: object) -> dict[str, object]:
     """Return the flags the user gave, by dotted setting: ``given(archive__dest=dest)``."""
     return {name.replace("__", "."): value for name, value in flags.items() if value is not None}
+
+
+def open_manifest(path: Path, root: Path | None, how: ManifestOptions) -> tuple[CallManifest, AudioRoot]:
+    """Open a manifest and the folder its audio stands in: ``--root``, else where it says, else its own."""
+    from mediapipe.manifest.origin import default_root
+    from mediapipe.manifest.reader import CallManifest
+    from mediapipe.manifest.roots import Root
+
+    return CallManifest.open(path, how), Root(root if root is not None else default_root(path))
+
+
+def told_zone(settings: Settings) -> str | None:
+    """Return the zone that somebody chose; the default is nobody's word for what a local time means."""
+    return settings.tz if "tz" in settings.model_fields_set else None
 
 
 def usable_folder(folder: Path, *, flag: str) -> None:

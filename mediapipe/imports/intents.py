@@ -51,6 +51,7 @@ class Intent:
     def as_detail(self) -> dict[str, str]:
         """Return it as the ledger keeps it: text by name, empty ones left out."""
         detail = {
+            "at": _text(self.at),
             "caller": self.fields.get("caller_id", ""),
             "fields": json.dumps(self.fields, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
             "duration": "" if self.duration_s is None else f"{self.duration_s:.3f}",
@@ -71,13 +72,13 @@ class Intent:
         return {name: value for name, value in detail.items() if value}
 
 
-def intent_of(key: str, at: datetime | None, detail: Mapping[str, str]) -> Intent | None:
+def intent_of(key: str, detail: Mapping[str, str]) -> Intent | None:
     """Return what the ledger keeps of an upload, None for an item that never came so far."""
-    if at is None or "fields" not in detail:
+    if "fields" not in detail:
         return None
     return Intent(
         key,
-        at,
+        datetime.fromisoformat(detail["at"]),
         json.loads(detail["fields"]),
         float(detail["duration"]) if "duration" in detail else None,
         detail.get("sha256", ""),
@@ -98,7 +99,7 @@ def intent_of(key: str, at: datetime | None, detail: Mapping[str, str]) -> Inten
 
 def intent_of_item(item: Item) -> Intent | None:
     """Return the intent that stands in a ledger row."""
-    return intent_of(item.key, item.at, item.detail)
+    return intent_of(item.key, item.detail)
 
 
 def marker_of(scope: Scope, key: str) -> str:

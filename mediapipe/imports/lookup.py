@@ -118,6 +118,8 @@ def listed(call: Call) -> Listed:
         tuple(length for length in lengths if length),
         _sources(raw.get("custom_sources")),
         call.recording_id is not None,
+        _text(raw.get("org_unit_id")),
+        _text(raw.get("disposition")),
     )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import TypeAlias
 
 from mediapipe.imports.intents import MARK, Intent
@@ -38,14 +39,24 @@ class Listed:
     lengths: tuple[float, ...] = ()
     sources: tuple[str, ...] = ()
     recorded: bool = False
+    group: str = ""
+    disposition: str = ""
+
+
+class Created(Enum):
+    """What it means that a call shows as created before an upload began. Undocumented: see ``learning``."""
+
+    COUNTS = "it is another call"
+    IGNORED = "nothing: uploads show as created when the call was"
+    UNKNOWN = "it proves neither one nor the other"
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """``created_counts``: a call that was created before an upload began is not its call."""
+    """How far a call's start may be from what was sent, and what its creation says."""
 
     time_slack: timedelta
-    created_counts: bool = True
+    created: Created = Created.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +90,11 @@ def digits(number: str) -> str:
 
 
 def may_be(intent: Intent, call: Listed, rules: Rules) -> bool:
-    """Tell whether a call may be that of an upload, whatever its length."""
+    """Tell whether a call may be that of an upload, whatever its length and whenever it was created."""
     if call.started is None or abs(call.started - intent.at) > rules.time_slack:
         return False
     theirs = [name for name in call.sources if name.startswith(MARK)]
     if theirs and intent.marker not in theirs:
-        return False
-    if (
-        rules.created_counts
-        and call.created is not None
-        and intent.begun is not None
-        and call.created < intent.begun - CREATED_SLACK
-    ):
         return False
     pairs = (("caller_id", call.caller), ("tracking_number", call.tracking), ("ring_to", call.ring_to))
     return all(
@@ -98,6 +102,17 @@ def may_be(intent: Intent, call: Listed, rules: Rules) -> bool:
         for name, shown in pairs
         if (sent := intent.fields.get(name)) and (shown or name == "caller_id")
     )
+
+
+def is_earlier(intent: Intent, call: Listed) -> bool:
+    """Tell whether a call shows as created before the upload began, by more than clocks may differ."""
+    known = call.created is not None and intent.begun is not None
+    return known and call.created < intent.begun - CREATED_SLACK  # type: ignore[operator]
+
+
+def _is_candidate(intent: Intent, call: Listed, rules: Rules) -> bool:
+    early = rules.created is not Created.IGNORED and is_earlier(intent, call)
+    return not early and may_be(intent, call, rules)
 
 
 def fits(intent: Intent, call: Listed) -> bool:
@@ -134,7 +149,22 @@ def match(
     for intents, members in _groups([*left, *rest], list(free.values()), rules):
         open_ones = [intent for intent in intents if intent.key in open_keys]
         found.update(_settled(open_ones, intents, members, rules))
+    if rules.created is Created.UNKNOWN:
+        found.update(_doubted(left, found, list(free.values()), rules))
     return found
+
+
+def _doubted(
+    wanted: Sequence[Intent], found: Mapping[str, Result], calls: Sequence[Listed], rules: Rules
+) -> dict[str, Result]:
+    """Return doubts about uploads that seem missing although calls of their kind were there before."""
+    why = "it shows as created before it was sent, and whether uploads do is not known"
+    return {
+        intent.key: Ambiguous(_ids(early), why)
+        for intent in wanted
+        if isinstance(found[intent.key], Missing)
+        and (early := [call for call in calls if may_be(intent, call, rules)])
+    }
 
 
 def _own(intent: Intent, calls: Iterable[Listed]) -> list[Listed]:
@@ -162,10 +192,10 @@ def _groups(
         while queue:
             members.append(queue.pop())
             for call in calls:
-                if call.call_id in mine or not may_be(intents[members[-1]], call, rules):
+                if call.call_id in mine or not _is_candidate(intents[members[-1]], call, rules):
                     continue
                 mine[call.call_id] = call
-                reached = [at for at in todo if may_be(intents[at], call, rules)]
+                reached = [at for at in todo if _is_candidate(intents[at], call, rules)]
                 queue += reached
                 todo = [at for at in todo if at not in reached]
         groups.append(([intents[at] for at in members], list(mine.values())))
@@ -198,7 +228,7 @@ def _paired(intents: Sequence[Intent], calls: Sequence[Listed], rules: Rules) ->
 
     def place(intent: Intent, tried: set[int]) -> bool:
         for at, call in enumerate(ordered):
-            if at in tried or not (may_be(intent, call, rules) and fits(intent, call)):
+            if at in tried or not (_is_candidate(intent, call, rules) and fits(intent, call)):
                 continue
             tried.add(at)
             if at not in owner or place(owner[at], tried):

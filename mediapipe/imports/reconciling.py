@@ -18,8 +18,9 @@ import anyio
 from mediapipe.convirza.v3 import V3
 from mediapipe.errors import ItemError, Transient
 from mediapipe.imports.intents import Intent, intent_of_item
+from mediapipe.imports.learning import FACT, SAMPLE, learn
 from mediapipe.imports.lookup import Lookup
-from mediapipe.imports.matching import Ambiguous, Matched, Missing, Result, Rules, digits, match
+from mediapipe.imports.matching import Ambiguous, Created, Matched, Missing, Result, Rules, digits, match
 from mediapipe.items import Outcome, Verdict
 from mediapipe.ledger.interface import Ledger, Scope, State, Want
 from mediapipe.line import Entry, Finished, Job
@@ -66,6 +67,8 @@ class Reconciler:
     expect: Callable[[int], None] | None = None
     absent: set[str] = field(default_factory=set)
     """Keys that were looked for long enough and are not listed."""
+    _accepted: list[Intent] = field(default_factory=list)
+    """A few uploads that the platform accepted by its own answer."""
 
     def now(self) -> datetime:
         """Return the time by the platform's clock."""
@@ -79,6 +82,7 @@ class Reconciler:
         if self.expect is not None:
             self.expect(len(wanted))
         others = await self._near(wanted)
+        await self._learn()
         young: list[Intent] = []
         async for seen in self._looks(wanted, others):
             if not seen.settled and not isinstance(seen.result, Matched) and self.wait:
@@ -101,6 +105,20 @@ class Reconciler:
                 else:
                     yield intent
 
+    async def _learn(self) -> None:
+        """Find out what a call's creation says, once for each account, unless the user has said it."""
+        if self.rules.created is not Created.UNKNOWN:
+            return
+        known = await self.ledger.recall(self.scope, FACT)
+        if known is not None:
+            self.rules = replace(self.rules, created=Created[known])
+            return
+        learned = await learn(self._accepted, Lookup(self.api, margin=self.margin), self.rules)
+        if learned is not Created.UNKNOWN:
+            log.info("call_created of an upload: %s", learned.value)
+            await self.ledger.remember(self.scope, FACT, learned.name)
+            self.rules = replace(self.rules, created=learned)
+
     async def _near(self, wanted: Sequence[Intent]) -> Near:
         """Return all other uploads that may have made the same calls, from one walk through the ledger."""
         keys = {intent.key for intent in wanted}
@@ -112,6 +130,8 @@ class Reconciler:
         async for page in self.ledger.items(self.scope, states=OPEN | {State.DONE}):
             for item in page:
                 intent = None if item.key in keys else intent_of_item(item)
+                if intent is not None and intent.proof == "answer" and len(self._accepted) < SAMPLE:
+                    self._accepted.append(intent)
                 if intent is not None and (_caller(intent), _minute(intent.at)) in minutes:
                     near.setdefault(_caller(intent), []).append(intent)
         return near

@@ -8,24 +8,18 @@ shows everything.
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 
-from mediapipe.audio.channels import decide_swap
-from mediapipe.audio.plan import make_plan
-from mediapipe.audio.requests import ProbeRequest
-from mediapipe.audio.rules import judge
-from mediapipe.durations import format_duration, format_size
-from mediapipe.errors import ExitCode, ItemError
-from mediapipe.items import Outcome, Tally, Verdict
+from mediapipe.errors import ExitCode
+from mediapipe.estimate import Estimate
+from mediapipe.items import Tally, Verdict
 from mediapipe.line import Ending
 from mediapipe.manifest.calls import CallRow
 from mediapipe.manifest.reader import CallManifest
@@ -33,7 +27,7 @@ from mediapipe.manifest.roots import Root
 from mediapipe.report.summary import exit_code
 from mediapipe.services import CheckServices
 from mediapipe.survey import Looked, Survey, survey
-from mediapipe.verdicts import UNCHECKED, Judged, about, channels_sent, decided, undecodable, unheard
+from mediapipe.verdicts import UNCHECKED, Judged, about, unheard
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +41,14 @@ class Ask:
 
     manifest: CallManifest
     root: Root
+    tz: str | None = None
+    marker_slot: int | None = None
     audio: bool = True
     pictures: bool = False
+
+    def rows(self) -> Generator[CallRow, None, None]:
+        """Read the manifest's rows."""
+        return self.manifest.rows(self.root, tz=self.tz, marker_slot=self.marker_slot)
 
     def as_json(self) -> dict[str, Any]:
         """Return what is looked at, and how the manifest is read, for the report."""
@@ -59,52 +59,6 @@ class Ask:
         manifest, header = self.manifest, self.manifest.header
         odd = [f"manifest line {header.line}: column {warning}" for warning in header.warnings]
         return [f"manifest {manifest.path}: {manifest.dialect.why}; audio below {self.root.path}", *odd]
-
-
-@dataclass(slots=True)
-class Estimate:
-    """What sending the good rows would take.
-
-    A split recording is several requests. The time is the longer one of pacing and line, which go on at
-    once. Both speeds are assumptions, and are said with the figures.
-    """
-
-    requests_per_second: float
-    bytes_per_second: int
-    bytes: int = 0
-    requests: int = 0
-    audio_s: float = 0.0
-
-    def add(self, outcome: Outcome) -> None:
-        """Count one row, if it would be sent."""
-        if outcome.verdict is Verdict.DONE and outcome.audio is not None:
-            self.bytes += outcome.bytes
-            self.requests += outcome.audio["plan"].get("parts", 1)
-            self.audio_s += outcome.audio["facts"]["duration_s"]
-
-    @property
-    def seconds(self) -> float:
-        """The time in seconds."""
-        return max(self.requests / self.requests_per_second, self.bytes / self.bytes_per_second)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the figures, and what was assumed for them."""
-        return {
-            "bytes": self.bytes,
-            "requests": self.requests,
-            "audio_s": round(self.audio_s, 1),
-            "seconds": round(self.seconds, 1),
-            "requests_per_second": self.requests_per_second,
-            "bytes_per_second": self.bytes_per_second,
-        }
-
-    def __str__(self) -> str:
-        took = format_duration(timedelta(seconds=math.ceil(self.seconds)))
-        return (
-            f"to be sent: {format_size(self.bytes)} in {self.requests:,} requests, about {took} if the line"
-            f" carries {format_size(self.bytes_per_second)} a second (audio.uplink) and"
-            f" {self.requests_per_second:g} requests a second are made (pace.requests_per_second)"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,35 +109,14 @@ class CheckCalls:
 
     async def _pages(self) -> AsyncGenerator[Sequence[CallRow | Looked[Judged]], None]:
         """Yield the rows; those whose audio is not looked at are decided already."""
-        with closing(self.ask.manifest.rows(self.ask.root)) as rows:
+        with closing(self.ask.rows()) as rows:
             while page := await anyio.to_thread.run_sync(lambda: list(islice(rows, PAGE))):
                 if self.expect is not None:
                     self.expect(len(page))
                 yield [row if row.file and self.ask.audio else _looked(unheard(row)) for row in page]
 
     async def _look(self, row: CallRow) -> Looked[Judged]:
-        services, options = self.services, self.services.options
-        request = ProbeRequest(
-            Path(row.file),
-            raw_format=options.raw_format,
-            max_seconds=options.max_seconds,
-            envelope=self.ask.pictures,
-        )
-        try:
-            facts = await services.audio.probe(request)
-        except ItemError as error:
-            return _looked(undecodable(row, error))
-        judged = judge(facts, services.rules, row.duration_s, options.duration_slack)
-        plan = make_plan(facts, services.target, options, judged)
-        swap = decide_swap(
-            asked=row.swap_channels,
-            preset=options.source_preset,
-            agent_channel=options.agent_channel,
-            platform_agent_channel=options.platform_agent_channel,
-            outbound=row.is_outbound,
-            channels=channels_sent(plan, facts),
-        )
-        return _looked(decided(row, facts, plan, swap, services.target))
+        return _looked(await self.services.ear.listen(row, Path(row.file), envelope=self.ask.pictures))
 
 
 def _looked(judged: Judged) -> Looked[Judged]:
@@ -200,7 +133,7 @@ async def check(
 ) -> Result:
     """Run the job; whatever stops it is in the result, with the exit code it leads to."""
     tally = Tally()
-    estimate = Estimate(services.requests_per_second, services.options.uplink)
+    estimate = Estimate(services.requests_per_second, services.ear.options.uplink)
 
     def count(rows: Sequence[Looked[Judged]]) -> None:
         for one in rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,6 +29,7 @@ def routes(state: SandboxState) -> list[BaseRoute]:
         ("/faults", "GET", bench.faults),
         ("/faults", "POST", bench.set_faults),
         ("/calls", "POST", bench.insert_calls),
+        ("/uploads", "GET", bench.uploads),
         ("/recordings/{call_id:int}", "POST", bench.reveal),
         ("/clock", "GET", bench.clock),
         ("/clock", "POST", bench.move_clock),
@@ -77,6 +79,10 @@ class _Bench:
             for step in range(number)
         ]
         return reply({"call_ids": [call.call_id for call in calls]}, 201)
+
+    async def uploads(self, request: Request) -> Response:
+        """Answer the accepted call uploads in the order they came, repeats included."""
+        return reply({"uploads": [asdict(upload) for upload in self._state.uploads]})
 
     async def reveal(self, request: Request) -> Response:
         """Make a call's recording appear now."""

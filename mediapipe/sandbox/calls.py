@@ -30,7 +30,8 @@ class Call(NamedTuple):
     """One call.
 
     ``missing_as`` is how its ``recording_details`` look without a recording: ``absent``, ``null``, ``empty``
-    or ``no_url``. ``origin`` is ``sample``, ``insert`` or ``upload``.
+    or ``no_url``. ``origin`` is ``sample``, ``insert`` or ``upload``. ``created_ms`` is when the platform
+    made its record of the call; 0 stands for the start.
 
     A named tuple and not a dataclass because a sandbox may hold 100,000 of them and builds them at start.
     """
@@ -51,6 +52,7 @@ class Call(NamedTuple):
     origin: str = "sample"
     tags: tuple[str, ...] = ()
     custom_sources: tuple[tuple[int, str], ...] = ()
+    created_ms: int = 0
 
     @property
     def ended_ms(self) -> int:
@@ -70,7 +72,7 @@ class Call(NamedTuple):
 
 
 def call_of(values: dict[str, Any]) -> Call:
-    """Rebuild a call from :meth:`Call.as_json`."""
+    """Rebuild a call from :meth:`Call.as_json`, also one of an older version."""
     recording = values["recording"]
     return Call(
         **{

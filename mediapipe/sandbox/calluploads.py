@@ -10,6 +10,8 @@ import ipaddress
 import math
 import urllib.error
 import urllib.request
+from collections.abc import Coroutine
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import FormData, UploadFile
@@ -25,6 +27,7 @@ from mediapipe.sandbox.uploadform import FIELDS, call_date_ms, rule_problem, sch
 DEFAULT_TAG = "API Calls"
 _FETCH_TIMEOUT_S = 10.0
 _READ_ONLY = 3
+_PENDING: set[asyncio.Task[None]] = set()
 
 
 async def upload_call(state: SandboxState, request: Request) -> Response:
@@ -37,22 +40,33 @@ async def upload_call(state: SandboxState, request: Request) -> Response:
         texts = {name: value for name, value in form.multi_items() if isinstance(value, str)}
         fields = {name: value for name, value in texts.items() if name in FIELDS}
         audio = await _audio(state, form)
-        if problems := schema_problems(fields):
-            return schema_error(problems)
-        if problem := rule_problem(fields):
-            return rule_error(problem)
-        if audio is None and "recording_url" in fields:
-            audio = await _fetched(fields["recording_url"], state.config.upload_limit_bytes)
-        elif audio is None:
-            return rule_error("Failed to upload File . Please enter call recording file.")
+    if problems := schema_problems(fields):
+        return schema_error(problems)
+    if problem := rule_problem(fields):
+        return rule_error(problem)
+    late: float | None = getattr(request.state, "fetch_delay", None)
+    if audio is None and "recording_url" not in fields:
+        return rule_error("Failed to upload File . Please enter call recording file.")
+    if audio is None and late is None:
+        audio = await _fetched(fields["recording_url"], state.config.upload_limit_bytes)
     sound = sniff(audio) if audio else None
     if audio and sound is None:
         return rule_error("Invalid audio format.")
+    if getattr(request.state, "refuse_duplicate", False) and _known(state, fields):
+        return rule_error("Duplicate external ID.")
     call = _call(state, fields, sound)
     state.keep_upload(call, fields, audio or b"")
-    _list_it(state, call, getattr(request.state, "index_delay", 0.0))
+    delay = getattr(request.state, "index_delay", 0.0)
+    _list_it(state, call, delay)
+    if audio is None and late is not None:
+        _soon(_fetch_later(state, call.call_id, fields["recording_url"], delay + late))
     answer = getattr(request.state, "upload_answer", state.config.upload_answer)
     return reply({"result": "success", "err": None}) if answer == "json" else Response()
+
+
+def _known(state: SandboxState, fields: dict[str, str]) -> bool:
+    external_id = fields.get("external_id")
+    return any(external_id == upload.external_id for upload in state.uploads if upload.external_id)
 
 
 async def _audio(state: SandboxState, form: FormData) -> bytes | None:
@@ -67,16 +81,7 @@ async def _audio(state: SandboxState, form: FormData) -> bytes | None:
 
 def _call(state: SandboxState, fields: dict[str, str], sound: Sound | None) -> Call:
     call_id = state.book.new_id()
-    recording = None
-    if sound is not None:
-        recording = Recording(
-            recording_id=call_id + 12_000_000,
-            seconds=sound.seconds,
-            channels=sound.channels,
-            container=sound.container,
-            available_ms=0,
-            stored=f"call-{call_id}.{sound.container}",
-        )
+    recording = None if sound is None else _recording(call_id, sound)
     sources = ((slot, fields.get(f"custom_source_type_{slot}", "")) for slot in range(1, 6))
     tags = (DEFAULT_TAG, fields["tag_name"]) if "tag_name" in fields else (DEFAULT_TAG,)
     tracking = fields.get("tracking_number", "18015560000")
@@ -96,6 +101,18 @@ def _call(state: SandboxState, fields: dict[str, str], sound: Sound | None) -> C
         origin="upload",
         tags=tags,
         custom_sources=tuple((slot, name) for slot, name in sources if name),
+        created_ms=state.now_ms,
+    )
+
+
+def _recording(call_id: int, sound: Sound) -> Recording:
+    return Recording(
+        recording_id=call_id + 12_000_000,
+        seconds=sound.seconds,
+        channels=sound.channels,
+        container=sound.container,
+        available_ms=0,
+        stored=f"call-{call_id}.{sound.container}",
     )
 
 
@@ -105,6 +122,25 @@ def _list_it(state: SandboxState, call: Call, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, state.keep_call, call)
     else:
         state.keep_call(call)
+
+
+async def _fetch_later(state: SandboxState, call_id: int, url: str, delay_s: float) -> None:
+    """Fetch the audio when nobody waits for it any more; what cannot be had never becomes a recording."""
+    await asyncio.sleep(delay_s)
+    try:
+        audio = await _fetched(url, state.config.upload_limit_bytes)
+    except Refusal:
+        return
+    sound = sniff(audio) if audio else None
+    if sound is not None:
+        state.attach_recording(call_id, _recording(call_id, sound), audio)
+
+
+def _soon(work: Coroutine[Any, Any, None]) -> None:
+    """Let it run beside the requests. The set holds it: the event loop itself would let it be collected."""
+    task = asyncio.get_running_loop().create_task(work)
+    _PENDING.add(task)
+    task.add_done_callback(_PENDING.discard)
 
 
 async def _fetched(url: str, limit: int) -> bytes:

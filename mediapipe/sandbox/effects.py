@@ -134,6 +134,11 @@ async def index_late(hit: Hit) -> Response:
     return await noting(index_delay=delay)(hit)
 
 
+async def fetch_late(hit: Hit) -> Response:
+    """Let an upload by URL be answered at once and fetched only after ``seconds`` of the rule."""
+    return await noting(fetch_delay=1.0 if hit.rule.seconds is None else hit.rule.seconds)(hit)
+
+
 def twisted(twist: Twist) -> Effect:
     """Let the list endpoint apply a twist to its page."""
 

@@ -149,7 +149,7 @@ def _detail(call: Call, started: str) -> dict[str, Any]:
         "call_ended": iso(call.ended_ms),
         "analytic_status": "complete",
         "call_mine_status": "mined",
-        "call_created": started,
+        "call_created": iso(call.created_ms) if call.created_ms else started,
         "mined_timestamp": iso(call.ended_ms + 120_000),
         "ring_to_name": "Sales Team",
         "channel_id": 4,

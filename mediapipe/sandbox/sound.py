@@ -42,6 +42,11 @@ def synthesise(call: Call) -> bytes:
     return _mp3(pcm, recording.channels) if recording.container == "mp3" else wav(pcm, recording.channels)
 
 
+def conversation(number: int, seconds: float) -> bytes:
+    """Return a made-up call of two parties as a stereo WAV file: the same bytes for the same number."""
+    return wav(_conversation(number, round(seconds * SAMPLE_RATE), 2), 2)
+
+
 def wav(pcm: _Pcm, channels: int) -> bytes:
     """Return interleaved samples as a PCM16 WAV file at 8 kHz."""
     data = pcm.astype("<i2", copy=False).tobytes()

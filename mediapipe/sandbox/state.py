@@ -6,6 +6,7 @@ Tests look at it directly; the endpoints are thin over it.
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -181,6 +182,13 @@ class SandboxState:
             call_id + 12_000_000, min(self.config.seconds_min, max(call.duration - 1, 1)), 1, "wav", 0
         )
         return self.keep_call(call._replace(recording=recording._replace(available_ms=self.now_ms)))
+
+    def attach_recording(self, call_id: int, recording: Recording, audio: bytes) -> None:
+        """Give a call its recording when its audio came after it."""
+        call = self.book.get(call_id)
+        if call is not None:
+            self.drawer.put_blob(recording.stored, audio)
+            self.keep_call(call._replace(recording=recording, duration=math.ceil(recording.seconds)))
 
     def keep_upload(self, call: Call, fields: dict[str, str], audio: bytes) -> Upload:
         """Keep an accepted upload's audio and fields; the call itself is kept separately."""

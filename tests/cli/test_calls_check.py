@@ -50,7 +50,7 @@ def test_each_row_is_told_with_its_plan_and_its_warnings(here: Command) -> None:
     assert "as_is: sent as it is: wav pcm_s16le 8 kHz stereo, 4.0s" in lines[0]
     assert "warning  dead_channel: channel 2 carries nothing" in lines[2]
     assert "transcode: " in lines[3]
-    assert "no_such_file: line 6: recording_file 'calls/none.wav'" in lines[-1]
+    assert "no_such_file: line 6 (byte 297): recording_file 'calls/none.wav'" in lines[-1]
     assert "Traceback" not in ended.err
     assert "manifest m.csv: UTF-8; columns separated by comma" in ended.err
     assert "to be sent: " in ended.out
