@@ -141,6 +141,7 @@ class Listing:
         # Neighbouring windows are asked for with a margin, so a call may be listed by several: for each
         # window whose margin still reaches into the next one, its end and what was handed over.
         self._relist = Relist({})
+        self._bounds, self._exact = request.span, request.exact
         self._lost: list[Span] = []
         self._handed: list[tuple[datetime, dict[str, str | None]]] = []
 
@@ -175,6 +176,7 @@ class Listing:
             span = span_of(day)
             if not (self._request.span.start <= span.start and span.end <= self._request.span.end):
                 log.info("listing %s again: calls were imported into it", span)
+                self._bounds, self._exact = span, True
                 for window in windows(span, self._rules.window):
                     async for page in self._split(window):
                         yield page
@@ -239,10 +241,10 @@ class Listing:
         whose start lies elsewhere altogether is taken as well, not missed. Only what the margin shows
         beyond the ends of the whole span is left alone; a start that nobody named is no such end.
         """
-        span = self._request.span
+        span = self._bounds
         beyond = call.started is not None and (
             span.end <= call.started < window.end + margin
-            or (self._request.exact and window.start - margin <= call.started < span.start)
+            or (self._exact and window.start - margin <= call.started < span.start)
         )
         return not beyond and not any(
             call.call_id in handed and handed[call.call_id] == call.recording_id for _, handed in self._handed

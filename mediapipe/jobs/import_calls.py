@@ -152,7 +152,7 @@ class ImportCalls:
         groups = self.result.groups
         wrong = groups.problem(row.fields) if groups is not None else ""
         if wrong:
-            self._count(about(row, Verdict.REJECTED, "unknown_group", f"line {row.line}: {wrong}"), row)
+            self._count(about(row, Verdict.REJECTED, "unknown_group", f"{row.place}: {wrong}"), row)
         return bool(wrong)
 
     async def _obstacle(self) -> tuple[str, str] | None:
@@ -237,7 +237,7 @@ class ImportCalls:
         differ = await changes(recorded, row) if recorded else []
         said = f"it was sent as another call: {'; '.join(differ)}"
         if settled.state is State.DONE and differ:
-            return about(row, Verdict.REJECTED, "conflict", f"line {row.line}: {said}")
+            return about(row, Verdict.REJECTED, "conflict", f"{row.place}: {said}")
         verdict = {State.DONE: Verdict.SKIPPED, State.PENDING: Verdict.PENDING}.get(
             settled.state, Verdict.UNCERTAIN
         )

@@ -206,6 +206,7 @@ def new_client(options: StoreOptions) -> S3Client:
         max_pool_connections=options.max_connections,
         request_checksum_calculation=options.request_checksum_calculation,
         response_checksum_validation=options.response_checksum_validation,
+        signature_version="s3v4",  # left to itself, botocore still presigns with version 2
         s3={"payload_signing_enabled": True, "addressing_style": options.addressing_style},
         user_agent_extra="convirza-mediapipe",
     )

@@ -166,7 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "corrupt":
             body = _flipped(body)
         check_signature(self.command, self.path, headers, self.server.keys)
-        body = checked_payload(self.command, headers, body)
+        if "X-Amz-Signature=" not in self.path:  # a lent address speaks of no body
+            body = checked_payload(self.command, headers, body)
         if kind == "unconditional":
             headers.pop("if-none-match", None)
         status, answer_headers, answer = self._pass_on(headers, body)

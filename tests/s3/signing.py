@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from urllib.parse import quote, unquote, urlsplit
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/s3/aws4_request, ?"
@@ -24,6 +25,10 @@ class Refusal(Exception):
 
 def check_signature(method: str, target: str, headers: Mapping[str, str], keys: Mapping[str, str]) -> None:
     """Raise :class:`Refusal` unless ``headers`` (lower-case names) sign this request with one of ``keys``."""
+    lent = dict(parse_qsl(urlsplit(target).query))
+    if "X-Amz-Signature" in lent:
+        check_presigned(method, target, headers, keys, lent)
+        return
     found = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
     if not found:
         raise Refusal(403, "AccessDenied", "Anonymous access is forbidden for this operation")
@@ -35,12 +40,31 @@ def check_signature(method: str, target: str, headers: Mapping[str, str], keys: 
     if not needed <= set(names):
         raise Refusal(403, "AccessDenied", "There were headers present which were not signed")
     request = _canonical(method, target, headers, names)
-    scope = f"{day}/{region}/s3/aws4_request"
-    text = "\n".join(
-        ["AWS4-HMAC-SHA256", headers["x-amz-date"], scope, hashlib.sha256(request.encode()).hexdigest()]
-    )
-    key = f"AWS4{keys[access]}".encode()
-    for part in (day, region, "s3", "aws4_request", text):
+    _compare(request, (day, region), headers["x-amz-date"], keys[access], signature)
+
+
+def check_presigned(
+    method: str, target: str, headers: Mapping[str, str], keys: Mapping[str, str], lent: Mapping[str, str]
+) -> None:
+    """Raise :class:`Refusal` unless an address carries a signature of its own that still holds."""
+    access, day, region, *_ = lent["X-Amz-Credential"].split("/")
+    if access not in keys:
+        raise Refusal(403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist")
+    begun = datetime.strptime(lent["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    if datetime.now(UTC) > begun + timedelta(seconds=int(lent["X-Amz-Expires"])):
+        raise Refusal(403, "AccessDenied", "Request has expired")
+    bare = re.sub(r"&?X-Amz-Signature=[0-9a-f]+", "", target)
+    payload = {**headers, "x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
+    request = _canonical(method, bare, payload, lent["X-Amz-SignedHeaders"].split(";"))
+    _compare(request, (day, region), lent["X-Amz-Date"], keys[access], lent["X-Amz-Signature"])
+
+
+def _compare(request: str, place: tuple[str, str], date: str, secret: str, signature: str) -> None:
+    scope = "/".join((*place, "s3", "aws4_request"))
+    hashed = hashlib.sha256(request.encode()).hexdigest()
+    text = "\n".join(["AWS4-HMAC-SHA256", date, scope, hashed])
+    key = f"AWS4{secret}".encode()
+    for part in (*place, "s3", "aws4_request", text):
         key = hmac.new(key, part.encode(), "sha256").digest()
     if not hmac.compare_digest(key.hex(), signature):
         raise Refusal(403, "SignatureDoesNotMatch", "The request signature we calculated does not match")
