@@ -66,6 +66,13 @@ def _reconciler(settings: Settings, v3: V3, ledger: Ledger) -> Reconciler:
     return Reconciler(v3, ledger, import_scope(settings), _rules(settings), ours.lag, _margin(settings))
 
 
+def _longest_upload(settings: Settings) -> timedelta:
+    """Return how long one upload may take: its deadline leaves out what the byte rate makes it wait."""
+    rate = settings.imports.bytes_per_second
+    paced = settings.imports.uploads * settings.audio.max_upload_bytes / rate if rate else 0.0
+    return timedelta(seconds=settings.pace.request_deadline + paced)
+
+
 def _rules(settings: Settings) -> Rules:
     ours = settings.imports
     said = {None: Created.UNKNOWN, True: Created.COUNTS, False: Created.IGNORED}
@@ -96,7 +103,7 @@ async def open_import(settings: Settings, owner: str) -> AsyncGenerator[ImportSe
             scratch=scratch,
             match=_rules(settings),
             margin=_margin(settings),
-            patience=timedelta(seconds=settings.pace.request_deadline) + LEASE,
+            patience=_longest_upload(settings) + LEASE,
             marker_slot=ours.marker_slot,
             by_url=ours.by_url,
             uncertain_in_a_row=ours.uncertain_in_a_row,

@@ -12,7 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediapipe.errors import Failed, Throttled, Transient
-from mediapipe.pacing import AdaptiveLimit, ByteBudget, Pacer, Pause, RateLimit, RetryPolicy, retry_after
+from mediapipe.pacing import (
+    AdaptiveLimit,
+    ByteBudget,
+    ByteRate,
+    Pacer,
+    Pause,
+    RateLimit,
+    RetryPolicy,
+    retry_after,
+)
 
 
 @pytest.fixture
@@ -261,6 +270,36 @@ def test_starts_never_exceed_the_rate_and_its_burst(rate: float, burst: float | 
 def test_a_rate_has_to_be_positive() -> None:
     with pytest.raises(ValueError):
         RateLimit(0)
+    with pytest.raises(ValueError):
+        ByteRate(0)
+
+
+@given(st.lists(st.integers(0, 500), min_size=2, max_size=20), st.sampled_from([10_000, 50_000]))
+@settings(deadline=None, max_examples=8)
+def test_bytes_never_go_faster_than_the_rate_over_all_who_send(sizes: list[int], rate: int) -> None:
+    allowed: list[tuple[float, int]] = []
+
+    async def main() -> None:
+        limit = ByteRate(rate)
+        half = len(sizes) // 2
+
+        async def send(parts: list[int]) -> None:
+            for size in parts:
+                await limit.allow(size)
+                allowed.append((time.monotonic(), size))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(send, sizes[:half])
+            group.start_soon(send, sizes[half:])
+
+    since = time.monotonic()
+    anyio.run(main)
+    before = 0
+    for at, size in allowed:
+        # All that went before has had its time, but for what may go at once.
+        assert before <= (at - since + 0.25) * rate + max(sizes)
+        before += size
+    assert time.monotonic() - since < sum(sizes) / rate + 2
 
 
 def test_aimd_halves_once_per_calm_time_and_grows_by_one() -> None:

@@ -373,8 +373,10 @@ def as_the_user(image: Image) -> tuple[str, ...]:
     drop = (setpriv, f"--reuid={UID}", f"--regid={UID}", "--clear-groups")
     # The second form may read everything but write only what the user may: for an interpreter in root's home.
     reading = (*drop, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+    # Its worker processes have to start as well, when what setpriv could still read is out of reach.
+    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
     for before in (drop, reading):
-        tried = [*before, str(image.prefix / "bin" / "python"), "-c", ""]
+        tried = [*before, str(image.prefix / "bin" / "python"), "-c", child]
         if subprocess.run(tried, cwd="/", capture_output=True).returncode == 0:
             return before
     pytest.skip("this interpreter cannot be run by another user")

@@ -169,6 +169,7 @@ class Sender:
                 path=sent.path if sent else path,
                 filename=f"{_plain_name(row.external_id)}.{facts.container}",
                 content_type=TYPES.get(facts.container, "application/octet-stream"),
+                size=intent.bytes,
             )
             said = replace(outcome, sent_sha256=intent.sent_sha256, bytes=intent.bytes)
             return await self._post(job, upload, intent.again(earlier) if earlier else intent, said)

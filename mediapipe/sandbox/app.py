@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from mediapipe.sandbox import admin, calluploads, listing, oauth, prompts, recordings
+from mediapipe.sandbox import admin, calluploads, groups, listing, oauth, prompts, recordings
 from mediapipe.sandbox.answers import v2_error, v3_error
 from mediapipe.sandbox.config import SandboxConfig
 from mediapipe.sandbox.gate import Gate, Handler
@@ -38,6 +38,7 @@ def _v3(state: SandboxState) -> list[BaseRoute]:
         _route("/v3-oauth/oauth/revoke-token", "POST", Gate(state, Endpoint.REVOKE, oauth.v3_revoke)),
         _route(calls, "GET", Gate(state, Endpoint.LIST, listing.list_calls, V3)),
         _route(f"{calls}/{{call_id:int}}", "GET", Gate(state, Endpoint.CALL, listing.get_call, V3)),
+        _route("/v3/groups/list", "GET", Gate(state, Endpoint.GROUPS, groups.list_groups, V3)),
         _route("/v3/media-prompts", "GET", Gate(state, Endpoint.PROMPT_LIST, prompts.list_prompts, V3)),
         _route("/v3/media-prompts", "POST", Gate(state, Endpoint.PROMPT_UPLOAD, prompts.upload_prompt, V3)),
         _route(

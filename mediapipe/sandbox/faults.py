@@ -63,10 +63,11 @@ _REFRESH = frozenset({Endpoint.REFRESH})
 _LIST = frozenset({Endpoint.LIST})
 _CALL = frozenset({Endpoint.CALL})
 _RECORDING = frozenset({Endpoint.RECORDING})
+_GROUPS = frozenset({Endpoint.GROUPS})
 _UPLOAD = frozenset({Endpoint.UPLOAD})
 _PROMPT = frozenset({Endpoint.PROMPT_UPLOAD, Endpoint.V2_PROMPT, Endpoint.V2_WHISPER})
 _PROMPT_READ = frozenset({Endpoint.PROMPT_LIST})
-_GUARDED = _LIST | _CALL | _UPLOAD | _PROMPT | _PROMPT_READ | {Endpoint.PROMPT_DELETE}
+_GUARDED = _LIST | _CALL | _GROUPS | _UPLOAD | _PROMPT | _PROMPT_READ | {Endpoint.PROMPT_DELETE}
 
 FAULTS: dict[str, Fault] = {
     "token_500": Fault(_TOKEN, status(500)),
@@ -94,6 +95,8 @@ FAULTS: dict[str, Fault] = {
     "call_429": Fault(_CALL, status(429)),
     "call_404": Fault(_CALL, status(404)),
     "call_reset": Fault(_CALL, RESET),
+    "groups_500": Fault(_GROUPS, status(500)),
+    "groups_403": Fault(_GROUPS, status(403)),
     "recording_500": Fault(_RECORDING, status(500)),
     "recording_429": Fault(_RECORDING, status(429)),
     "recording_403_once": Fault(_RECORDING, status(403), Draw.ONCE),

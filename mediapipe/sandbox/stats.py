@@ -21,6 +21,7 @@ class Endpoint(StrEnum):
     LIST = "list"
     CALL = "call"
     RECORDING = "recording"
+    GROUPS = "groups"
     UPLOAD = "upload"
     PROMPT_UPLOAD = "prompt_upload"
     PROMPT_LIST = "prompt_list"

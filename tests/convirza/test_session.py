@@ -6,6 +6,7 @@ import ssl
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from email.utils import formatdate as http_time
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -40,6 +41,7 @@ from mediapipe.errors import (
 )
 from mediapipe.pacing import AdaptiveLimit, Pacer, Pause, RetryPolicy
 from tests.convirza.server import Reply, Request, Server, as_json, script, serving
+from tests.convirza.wire import Peer, wire_form, wired
 
 QUICK = RetryPolicy(attempts=3, wait_initial=0.001, wait_max=0.002, total=5.0)
 GOOD = as_json({"code": 200, "data": {"n": 1}})
@@ -114,6 +116,39 @@ def test_a_token_refused_once_is_renewed_and_the_request_repeated() -> None:
         assert get(server, tokens=tokens).body["data"] == {"n": 1}
     assert tokens.dead == ["token-0"]
     assert [r.headers["authorization"] for r in server.seen] == ["Bearer token-0", "Bearer token-1"]
+
+
+def test_an_answer_heard_elsewhere_counts_and_sets_the_clock() -> None:
+    async def main() -> Session:
+        async with open_http(Timeouts(), connections=1) as http:
+            pacer = Pacer(AdaptiveLimit(1), Pause())
+            session = Session(http, "https://h/v2/", Counter(), pacer, QUICK, deadline=7)
+            session.heard({"date": http_time(time.time() + 1000)})
+            return session
+
+    session = anyio.run(main)
+    assert session.requests == 1
+    assert 990 < session.clock_skew < 1010
+    assert session.address("/call/upload") == "https://h/v2/call/upload"
+    assert (session.deadline, session.retry) == (7, QUICK)
+
+
+@pytest.mark.parametrize(("kept", "connections"), [(None, 1), (0, 2)])
+def test_connections_are_kept_for_the_next_request_unless_told_otherwise(
+    kept: int | None, connections: int
+) -> None:
+    async def keeps_on(peer: Peer) -> None:
+        while True:
+            await peer.head()
+            await peer.say(wire_form(200, b"{}"))
+
+    async def main() -> None:
+        async with wired(keeps_on) as wire, open_http(Timeouts(), connections=1, kept_alive=kept) as http:
+            for _ in range(2):
+                await http.get(wire.url)
+            assert len(wire.peers) == connections
+
+    anyio.run(main)
 
 
 def test_fresh_tokens_that_are_refused_too_are_a_refused_login() -> None:
@@ -468,6 +503,6 @@ def test_a_password_with_special_characters_is_masked_however_it_is_spelled(
     spell: Callable[[str], str],
 ) -> None:
     password = 'pa/ss"w\u00f6rd XYZ'
-    words = session_module._without(f"no such login: {spell(password)}.".encode(), password).decode()
+    words = session_module.without(f"no such login: {spell(password)}.".encode(), password).decode()
     assert "XYZ" not in words
     assert "rd" not in words

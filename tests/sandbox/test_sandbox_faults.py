@@ -247,6 +247,45 @@ def test_upload_shows_in_the_list_late(api):
     assert api.list(limit=1).json()["data"]["total"] == before + 1
 
 
+@covers("upload_duplicate_refused")
+def test_an_external_id_is_taken_once(api):
+    on(api, "upload_duplicate_refused")
+    audio = whole(api)
+    assert api.upload(audio, external_id="a").content == b""
+    assert api.upload(audio, external_id="a").json() == {"result": "error", "err": "Duplicate external ID."}
+    assert api.upload(audio, external_id="b").content == b""
+    assert api.upload(audio, external_id=None).content == b""
+    assert api.upload(audio, external_id=None).content == b""
+    assert [upload.external_id for upload in api.box.state.uploads] == ["a", "b", "", ""]
+
+
+@covers("upload_fetch_late")
+@pytest.mark.parametrize("also", [(), ("upload_indexed_late",)])
+def test_an_address_is_fetched_after_the_answer(api, also):
+    rules = [FaultRule(name=name, seconds=0.2) for name in ("upload_fetch_late", *also)]
+    source = api.url(api.recorded()[0])
+    api.box.state.faults.set(rules)
+    assert api.upload(None, recording_url=source).content == b""
+    for bad in (f"{source}0", "file:///etc/hosts", "https://files.example/a.wav"):
+        assert api.upload(None, recording_url=bad).content == b""
+    assert api.upload(whole(api)).content == b""  # a file is there at once
+    first, *others, last = [upload.call_id for upload in api.box.state.uploads]
+    assert (api.box.state.book.get(first) is None) == bool(also)
+    deadline = time.monotonic() + 5
+    while not has_recording(api, first) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert api.box.state.recording_bytes(first) == whole(api)
+    assert api.http.get(api.url(first)).content == whole(api)
+    assert api.box.state.book.get(first).duration > 0
+    assert not any(has_recording(api, call_id) for call_id in others)
+    assert has_recording(api, last)
+
+
+def has_recording(api: Any, call_id: int) -> bool:
+    call = api.box.state.book.get(call_id)
+    return call is not None and call.available(api.box.state.now_ms) is not None
+
+
 @covers("list_unstable_order")
 def test_unstable_order(api):
     on(api, "list_unstable_order")

@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from mediapipe.sandbox.calls import call_of
+from mediapipe.sandbox.records import iso
 from mediapipe.sandbox.sniff import sniff
 
 
@@ -59,6 +61,39 @@ def test_a_repeat_makes_another_call(api):
         assert api.upload(tone(), external_id="same").status_code == 200
     assert len(api.box.state.calls) == before + 3
     assert [u.external_id for u in api.box.state.uploads] == ["same"] * 3
+
+
+def test_an_upload_is_created_when_it_comes_and_started_when_it_says(api):
+    created = {u["call_detail"]["call_created"]: u["call_started"] for u in api.page()}
+    assert all(made == started for made, started in created.items())
+    api.box.state.advance(600)
+    before = api.box.state.now_ms
+    api.upload(tone())
+    call = api.box.state.book.get(api.box.state.uploads[0].call_id)
+    assert before <= call.created_ms <= api.box.state.now_ms
+    record = api.call(call.call_id).json()["data"]["result"]
+    assert record["call_started"] == "2026-02-10T10:00:00.000Z"
+    assert record["call_detail"]["call_created"] == iso(call.created_ms)
+
+
+def test_calls_of_an_older_sandbox_are_read(api):
+    call = api.box.state.calls[0]
+    kept = call._replace(created_ms=7).as_json()
+    assert call_of(kept).created_ms == 7
+    del kept["created_ms"]
+    assert call_of(kept) == call
+
+
+def test_what_was_uploaded_can_be_asked_for(api):
+    audio = tone()
+    assert api.http.get(f"{api.box.url}/_sandbox/uploads").json() == {"uploads": []}
+    api.upload(audio, external_id="a")
+    api.upload(audio, external_id="a", city="Zürich")
+    first, second = api.http.get(f"{api.box.url}/_sandbox/uploads").json()["uploads"]
+    assert (first["external_id"], second["external_id"]) == ("a", "a")
+    assert first["call_id"] != second["call_id"]
+    assert (first["sha256"], first["size"]) == (hashlib.sha256(audio).hexdigest(), len(audio))
+    assert second["fields"]["city"] == "Zürich"
 
 
 def test_mp3_is_accepted(api):
