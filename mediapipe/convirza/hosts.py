@@ -65,6 +65,10 @@ class HostPolicy:
             return
         raise ForbiddenHost(f"a recording's URL names the host {host!r}, which is not allowed")
 
+    def is_base(self, url: str) -> bool:
+        """Tell whether a URL that was checked is at one of the configured bases."""
+        return _origin(url) in self.origins
+
 
 def _origin(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url)

@@ -12,14 +12,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO, cast
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import anyio
 import httpx
 
 from mediapipe.convirza.answers import TRANSIENT_STATUSES, read_problem
 from mediapipe.convirza.hosts import HostPolicy
-from mediapipe.convirza.session import translated
+from mediapipe.convirza.session import translated, without
 from mediapipe.errors import Failed, Throttled, Transient
 from mediapipe.pacing import Pacer, RetryPolicy, retry_after
 
@@ -122,7 +122,7 @@ class Downloader:
                 async with self._open(url, headers) as response:
                     if response.status_code == 416:  # nothing lies behind what we have: no part of this body
                         progress.restart(spool)
-                    await _refusals(response, host)
+                    await _refusals(response, host, url)
                     self._begin(response, spool, progress, host)
                     await self._pour(response, spool, progress, host)
             try:
@@ -205,12 +205,20 @@ async def _words(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-async def _refusals(response: httpx.Response, host: str) -> None:
+def secrets_of(url: str) -> list[str]:
+    """Return what may be a secret in a URL, however its parameters are called: its query, and each value."""
+    query = urlsplit(url).query
+    return [query, *(value for _, value in parse_qsl(query))]
+
+
+async def _refusals(response: httpx.Response, host: str, url: str) -> None:
     """Raise for every status that carries no recording."""
     status = response.status_code
     if status in {200, 206}:
         return
-    said = f"download from {host}: {read_problem(status, await _words(response))}"
+    secrets = (*secrets_of(url), *secrets_of(str(response.request.url)))  # after a redirect it is another
+    words = without(await _words(response), *secrets)
+    said = f"download from {host}: {read_problem(status, words)}"
     if status == 410:
         raise GrantExpired(said)
     if status in {401, 403}:

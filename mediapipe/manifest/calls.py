@@ -32,6 +32,8 @@ from mediapipe.manifest.words import (
 V = TypeVar("V")
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_USUAL = re.compile(r"(?:https|s3)://[a-z0-9.-]+/[A-Za-z0-9._~/%?=&+-]+", re.ASCII)
+"""An address that needs no closer look."""
 _NEEDED = frozenset(REQUIRED)
 _LOST = "\ufffd"
 _PHONES = ("caller_id", "tracking_number", "ring_to")
@@ -113,6 +115,7 @@ class CallReader:
             filled = self._translated(filled)
         if not _NULLS.isdisjoint(filled.values()):
             problems += _nulls(filled)
+            filled = {name: text for name, text in filled.items() if text not in _NULLS}
         problems += _missing(filled)
         external_id = filled.get("external_id", "")
         self._identity(external_id, row, cells, problems, warnings)
@@ -131,7 +134,9 @@ class CallReader:
         )
         self._others(filled, fields, problems, warnings)
         # Never sent, so a length that cannot be read is no obstacle.
-        duration = _typed(read_duration, filled, DURATION, "not_a_duration", DURATION_HELP, warnings)
+        duration = None
+        if DURATION in filled:
+            duration = _typed(read_duration, filled, DURATION, "not_a_duration", DURATION_HELP, warnings)
         path = cells[names.index("recording_file")] if "recording_file" in filled else ""
         file, remote = self._recording(path, filled.get("recording_url", ""), problems)
         if fields.get("is_outbound") and fields["is_outbound"] == "true":
@@ -345,6 +350,8 @@ def _typed(
 
 def _address(text: str, column: str) -> Problem | None:
     """Return what is wrong with an address: a column takes only its own kind."""
+    if _USUAL.fullmatch(text) and (text[0] == "s") == (column == "recording_file"):
+        return None
     wanted = "s3://bucket/key or a path" if column == "recording_file" else "https://host/…"
     scheme = "s3" if column == "recording_file" else "https"
     try:

