@@ -127,11 +127,11 @@ class Archiver:
 
 
 def expected(sandbox: RunningSandbox) -> dict[str, bytes]:
-    """Return what the sandbox can serve now: bytes by ``<call_id>-<recording_id>``."""
+    """Return what the sandbox can serve now, but for uploads: bytes by ``<call_id>-<recording_id>``."""
     found = {}
     for call in sandbox.state.calls:
         recording = call.available(sandbox.state.now_ms)
-        if recording is not None:
+        if recording is not None and call.origin != "upload":
             key = f"{call.call_id}-{recording.recording_id}"
             found[key] = sandbox.state.recording_bytes(call.call_id)
     return found

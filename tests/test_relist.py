@@ -37,7 +37,9 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 
 async def imported(ledger: Ledger, key: str, at: datetime, caller: str, state: State = State.DONE) -> None:
     scope = Scope(IMPORT, ACCOUNT, "v2")
-    answers = await ledger.claim(scope, [Want(key, at=at)], run_id="i", lease=timedelta(seconds=60), takes=set(State))
+    answers = await ledger.claim(
+        scope, [Want(key, at=at)], run_id="i", lease=timedelta(seconds=60), takes=set(State)
+    )
     assert isinstance(answers[0], Claim)
     await ledger.settle([Receipt(answers[0], state, detail={"caller": caller})], run_id="i")
 

@@ -27,6 +27,12 @@ class ImportRunning(UsageError):
     hint = "wait for it, or for a minute if it died on another machine"
 
 
+async def still_ours(ledger: Ledger, lock: Claim) -> None:
+    """Prolong a lock between two lines, whose heartbeats do it otherwise; raises :class:`ImportRunning`."""
+    if await ledger.renew([lock], LEASE):
+        raise ImportRunning("another import has taken over what this one had to itself")
+
+
 @asynccontextmanager
 async def import_lock(
     ledger: Ledger, scope: Scope, run_id: str, release_dead: Callable[[Scope], Awaitable[int]]

@@ -21,7 +21,7 @@ from mediapipe.import_services import ImportServices
 from mediapipe.imports.canary import sight
 from mediapipe.imports.feed import FRESH, Feed
 from mediapipe.imports.intents import intent_of, intent_of_item
-from mediapipe.imports.lock import import_lock
+from mediapipe.imports.lock import import_lock, still_ours
 from mediapipe.imports.preflight import is_new, listen_to_all, sent_today, tell_groups, there_already
 from mediapipe.imports.reconciling import OPEN, Looked
 from mediapipe.imports.results import PROOFS, Result
@@ -223,6 +223,8 @@ class ImportCalls:
         )
 
     async def _run(self, line: Line[Any], sink: Sink) -> None:
+        for lock in line.guards:
+            await still_ours(self.services.ledger, lock)
         ending = await run(line, self.services.ledger, sink, signals=self.signals)
         before = self.result.ending
         self.result.ending = Ending(before.interrupted or ending.interrupted, before.fatal or ending.fatal)

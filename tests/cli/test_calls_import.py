@@ -158,7 +158,9 @@ def test_an_interrupted_upload_is_settled_by_reconcile(cli: Command) -> None:
     path = write(cli, *map(cells, range(4)))
     assert cli.sandbox is not None
     cli.sandbox.state.faults.set([FaultRule(name="upload_commit_then_drop"), FaultRule(name="list_500")])
-    first = cli.inside("calls", "import", path, "--insist", "--json", env={"MEDIAPIPE_IMPORTS_LOOK_FIRST": "0"})
+    first = cli.inside(
+        "calls", "import", path, "--insist", "--json", env={"MEDIAPIPE_IMPORTS_LOOK_FIRST": "0"}
+    )
     assert (first.code, first.counts) == (5, {"uncertain": 4}), first.err
     cli.sandbox.state.faults.set([])
     shown = cli.inside("calls", "reconcile", "--dry-run", "--json")

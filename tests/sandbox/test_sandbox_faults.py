@@ -466,5 +466,15 @@ def test_sticky_with_first_strikes_that_many_calls():
     assert [switch.fires(n) for n in (1, 2, 3, 1, 2)] == [True, True, False, True, True]
 
 
+@covers("groups_500", "groups_403")
+def test_the_list_of_groups_fails(api):
+    url = f"{api.env['CONVIRZA_V3_URL']}/groups/list"
+    for name, status in (("groups_500", 500), ("groups_403", 403)):
+        on(api, name)
+        assert api.http.get(url, headers=api.v3_headers).status_code == status
+    api.box.state.faults.set([])
+    assert api.http.get(url, headers=api.v3_headers).json()["data"]["total"] == 4
+
+
 def test_every_fault_is_tested():
     assert set(FAULTS) == TESTED
