@@ -167,6 +167,7 @@ def import_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunRepo
                 failed.write(row.cells, outcome.reason, outcome.message)
 
             run.extra |= {"manifest": ask.manifest.as_json(), "dry_run": False}
+            run.notes += ask.manifest.notes(ask.root)
             async with open_import(settings, run.owner) as services:
                 job = ImportCalls(
                     services, ask, run.run_id, run.sink, again, expect=run.progress.grow, signals=True
@@ -213,7 +214,7 @@ def plan_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunReport
         run.fatal = planned.ending.fatal
         run.effect = "would send"
         run.extra |= {"manifest": ask.manifest.as_json()} | planned.as_json()
-        run.notes += planned.notes()
+        run.notes += [*ask.manifest.notes(ask.root), *planned.notes()]
         return planned.exit_code
 
     return conduct(JOB, settings, work, as_json=as_json)

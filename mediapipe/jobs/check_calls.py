@@ -56,9 +56,7 @@ class Ask:
 
     def notes(self) -> list[str]:
         """Say how the manifest is read and what is odd about its header."""
-        manifest, header = self.manifest, self.manifest.header
-        odd = [f"manifest line {header.line}: column {warning}" for warning in header.warnings]
-        return [f"manifest {manifest.path}: {manifest.dialect.why}; audio below {self.root.path}", *odd]
+        return self.manifest.notes(self.root)
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,12 @@ class CallManifest:
     def _id(self, cells: Sequence[str]) -> str:
         return cells[self.header.names.index("external_id")].strip()
 
+    def notes(self, root: Root) -> list[str]:
+        """Say how the manifest is read, and what is odd about its header."""
+        header = self.header
+        odd = [f"manifest line {header.line}: column {warning}" for warning in header.warnings]
+        return [f"manifest {self.path}: {self.dialect.why}; audio below {root.path}", *odd]
+
     def as_json(self) -> dict[str, Any]:
         """Return the file and what was assumed of it, for reports."""
         return {
