@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mediapipe.convirza.groups import Group
 from mediapipe.errors import CredentialsError, ItemError, Transient
 
+_SEARCHES = 100
+_COMPARED = 2_000
+"""Comparing letter by letter is slow, and the first hundred unknown groups show what is the matter."""
+
+_UNKNOWN = "is no group of the account"
+
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """A group that the account does not have, in how many rows, and the nearest that it has."""
+    """A group that rows cannot go to, in how many of them, why, and the nearest that the account has."""
 
     column: str
     value: str
     rows: int
     nearest: str = ""
+    why: str = ""
+
+    def __str__(self) -> str:
+        near = f"; did you mean {self.nearest}?" if self.nearest else ""
+        return f"{self.column} {self.value!r}, in {self.rows:,} rows, {self.why}{near}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +39,29 @@ class Resolution:
     checked: bool
     unresolved: tuple[Unresolved, ...] = ()
     why_not: str = ""
-    _by_id: Mapping[str, Group] = field(default_factory=dict)
-    _by_ext: Mapping[str, Group] = field(default_factory=dict)
+    _ids: frozenset[str] = frozenset()
+    _by_ext: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Ids by external id: nothing says that a platform keeps those apart."""
 
     def problem(self, fields: Mapping[str, str]) -> str:
         """Return what is wrong with the group of a row, nothing when it is known or was not looked up."""
+        wrong = self._wrong(fields.get("group_id", ""), fields.get("group_ext_id", ""))
+        return f"{wrong[0]} {wrong[1]!r} {wrong[2]}" if wrong else ""
+
+    def _wrong(self, group_id: str, ext_id: str) -> tuple[str, str, str] | None:
+        """Return the column that is wrong, its value and why. External ids count where any are shown."""
         if not self.checked:
-            return ""
-        group_id, ext_id = fields.get("group_id", ""), fields.get("group_ext_id", "")
-        if group_id and group_id not in self._by_id:
-            return f"group_id {group_id!r} is no group of the account"
-        if ext_id and not group_id and self._by_ext and ext_id not in self._by_ext:
-            return f"group_ext_id {ext_id!r} is no group of the account"
-        other = self._by_ext.get(ext_id) if group_id and ext_id else None
-        if other is not None and other.group_id != group_id:
-            return f"group_id {group_id} and group_ext_id {ext_id!r} are two groups"
-        return ""
+            return None
+        if group_id and group_id not in self._ids:
+            return "group_id", group_id, _UNKNOWN
+        if not ext_id or not self._by_ext:
+            return None
+        there = self._by_ext.get(ext_id, frozenset())
+        if not there:
+            return "group_ext_id", ext_id, _UNKNOWN
+        if group_id and group_id not in there:
+            return "group_id", group_id, f"and group_ext_id {ext_id!r} are two groups"
+        return None
 
 
 async def resolve(
@@ -63,21 +82,33 @@ async def resolve(
         return Resolution(False, why_not=str(error))
     if not groups:
         return Resolution(False, why_not="the platform lists none")
-    by_id = {group.group_id: group for group in groups}
-    by_ext = {group.ext_id: group for group in groups if group.ext_id}
-    found = Resolution(True, (), "", by_id, by_ext)
-    missing: dict[tuple[str, str], int] = {}
+    by_ext: dict[str, frozenset[str]] = {}
+    for group in groups:
+        if group.ext_id:
+            by_ext[group.ext_id] = by_ext.get(group.ext_id, frozenset()) | {group.group_id}
+    known = Resolution(True, (), "", frozenset(group.group_id for group in groups), by_ext)
+    return Resolution(True, _unresolved(known, groups, wanted), "", known._ids, by_ext)
+
+
+def _unresolved(
+    known: Resolution, groups: Sequence[Group], wanted: Mapping[tuple[str, str], int]
+) -> tuple[Unresolved, ...]:
+    """Return what cannot be resolved, that of the most rows first."""
+    missing: Counter[tuple[str, str, str]] = Counter()
     for (group_id, ext_id), rows in wanted.items():
-        if found.problem({"group_id": group_id, "group_ext_id": ext_id}):
-            named = ("group_id", group_id) if group_id else ("group_ext_id", ext_id)
-            missing[named] = missing.get(named, 0) + rows
-    unresolved = tuple(
-        Unresolved(column, value, rows, _nearest(value, by_id if column == "group_id" else by_ext))
-        for (column, value), rows in sorted(missing.items(), key=lambda pair: (-pair[1], pair[0]))
-    )
-    return Resolution(True, unresolved, "", by_id, by_ext)
+        if (wrong := known._wrong(group_id, ext_id)) is not None:
+            missing[wrong] += rows
+    ordered = sorted(missing.items(), key=lambda pair: (-pair[1], pair[0]))
+    found = []
+    for at, ((column, value, why), rows) in enumerate(ordered):
+        near = _nearest(column, value, groups) if why == _UNKNOWN and at < _SEARCHES else ""
+        found.append(Unresolved(column, value, rows, near, why))
+    return tuple(found)
 
 
-def _nearest(value: str, known: Mapping[str, Group]) -> str:
-    close = difflib.get_close_matches(value, list(known), n=1)
-    return close[0] if close else ""
+def _nearest(column: str, value: str, groups: Sequence[Group]) -> str:
+    """Return what was probably meant: the group of this name, or an id that looks like it."""
+    ids = {group: group.group_id if column == "group_id" else group.ext_id for group in groups}
+    named = [one for group, one in ids.items() if one and group.name.casefold() == value.casefold()]
+    some = [one for one in ids.values() if one][:_COMPARED]
+    return (named or difflib.get_close_matches(value, some, n=1) or [""])[0]

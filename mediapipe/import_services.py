@@ -103,7 +103,7 @@ async def open_import(settings: Settings, owner: str) -> AsyncGenerator[ImportSe
             scratch=scratch,
             match=_rules(settings),
             margin=_margin(settings),
-            patience=_longest_upload(settings) + LEASE,
+            patience=_longest_upload(settings) + ours.lag + LEASE,
             marker_slot=ours.marker_slot,
             by_url=ours.by_url,
             uncertain_in_a_row=ours.uncertain_in_a_row,

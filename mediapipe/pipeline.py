@@ -267,6 +267,9 @@ class _Run(Generic[T]):
                 except (anyio.WouldBlock, anyio.EndOfStream):
                     break
             await self._record(handful)
+            for _, finished in handful:
+                if finished.fatal is not None:
+                    raise finished.fatal
 
     async def _record(self, handful: Sequence[_Done[T]]) -> None:
         receipts = [_receipt(flight, finished) for flight, finished in handful if flight is not None]
@@ -284,9 +287,6 @@ class _Run(Generic[T]):
             self.sink(named)
             if flight is not None and flight.entry.batch:
                 await flight.entry.batch.leave()
-        for _, finished in handful:
-            if finished.fatal is not None:
-                raise finished.fatal
 
     # ── around ──────────────────────────────────────────────────────────────────────────────
 

@@ -33,7 +33,7 @@ class Judged:
 
 def about(row: CallRow, verdict: Verdict = Verdict.FAILED, reason: str = "", message: str = "") -> Outcome:
     """Return an outcome that says which row it is of, and what is odd in its text."""
-    remarks = tuple(Remark(one.code, str(one)) for one in row.warnings)
+    remarks = tuple([Remark(one.code, str(one)) for one in row.warnings]) if row.warnings else ()
     return Outcome(row.key, verdict, reason, message, row.recording, row.row, warnings=remarks)
 
 

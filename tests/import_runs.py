@@ -8,7 +8,8 @@ import os
 import sqlite3
 import wave
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -16,24 +17,33 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
+from mediapipe.audio.probe import probe
+from mediapipe.audio.render import render
+from mediapipe.audio.worker import render_in_worker
+from mediapipe.audio.workers import AudioWorkers
 from mediapipe.import_services import open_import, open_reconcile
 from mediapipe.imports.results import Result
 from mediapipe.items import Outcome, Verdict
 from mediapipe.jobs import reconcile_calls
 from mediapipe.jobs.import_calls import Ask, ImportCalls
 from mediapipe.ledger.interface import State
+from mediapipe.listening import Ear
 from mediapipe.liveness import alive, new_run_id, owner_of
 from mediapipe.manifest.calls import CallRow
 from mediapipe.manifest.reader import CallManifest
 from mediapipe.manifest.roots import Root
-from mediapipe.sandbox import Endpoint, FaultRule, RunningSandbox
+from mediapipe.sandbox import Endpoint, FaultRule, RunningSandbox, running
 from mediapipe.sandbox.state import SandboxState
 from mediapipe.settings import Settings, load_settings
-from tests.archive_runs import QUICK
+from tests.archive_runs import QUICK, sample
 from tests.audio.sources import prompts
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
+NOW = timedelta(0)
+"""No patience: nothing of a process that is gone is under way in a sandbox."""
+
 KINDS = 8
 """So many recordings there are; rows take turns."""
 
@@ -83,6 +93,31 @@ def rows(count: int) -> list[Row]:
     return [row(number) for number in range(count)]
 
 
+def write_manifest(path: Path, cells: Iterable[Row]) -> Path:
+    """Write rows as CSV."""
+    filled = list(cells)
+    columns = list(dict.fromkeys(column for one in filled for column in one))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(filled)
+    return path
+
+
+def seen_from_outside(ledger: Path) -> dict[str, State]:
+    """Return what is durable of the uploads; nothing where there is no ledger yet."""
+    if not ledger.exists():
+        return {}
+    connection = sqlite3.connect(ledger)
+    try:
+        found = connection.execute("SELECT key, state FROM ledger_items WHERE key != 'import'")
+        return {key: State(state) for key, state in found}
+    except sqlite3.OperationalError:  # it is being made
+        return {}
+    finally:
+        connection.close()
+
+
 def fault(name: str, rate: float = 1.0, **more: Any) -> FaultRule:
     """Return a rule for the sandbox."""
     return FaultRule(name=name, rate=rate, **more)
@@ -101,6 +136,13 @@ def posts(sandbox: RunningSandbox) -> int:
 def asked(state: SandboxState) -> int:
     """Return how many requests of any kind the sandbox was asked."""
     return sum(answers.total() for answers in state.stats.requests.values())
+
+
+class Nearby(AudioWorkers):
+    """The audio engine in this process: the same work, and nothing to wait for."""
+
+    async def _run(self, work: Any, request: Any, path: Path) -> Any:
+        return await anyio.to_thread.run_sync(render if work is render_in_worker else probe, request)
 
 
 @dataclass
@@ -140,6 +182,8 @@ class Importer:
     folder: Path
     sandbox: RunningSandbox
     overrides: dict[str, Any] = field(default_factory=dict)
+    processes: bool = False
+    """Whether audio is worked on in processes of its own, as it is for a user."""
 
     def __post_init__(self) -> None:
         audio = self.folder / "audio"
@@ -154,13 +198,7 @@ class Importer:
 
     def manifest(self, cells: Iterable[Row], name: str = "m.csv") -> Path:
         """Write a manifest."""
-        path, filled = self.folder / name, list(cells)
-        columns = list(dict.fromkeys(column for one in filled for column in one))
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(filled)
-        return path
+        return write_manifest(self.folder / name, cells)
 
     def environ(self, **more: str) -> dict[str, str]:
         """Return the environment of a command with the same settings."""
@@ -175,7 +213,7 @@ class Importer:
     def _flags(self, **more: Any) -> dict[str, Any]:
         return {
             **QUICK,
-            "imports.lag": "1s",
+            "imports.lag": "0.3s",
             "imports.uploads": 4,
             "pace.read_timeout": 2.0,
             "state_dir": str(self.state),
@@ -212,8 +250,10 @@ class Importer:
             run_id, folder = self._begin(settings)
             with alive(folder):
                 async with open_import(settings, owner_of(run_id)) as services:
+                    tools = replace(services.tools, ear=self._ear(services.tools.ear, settings))
                     if patience is not None:
-                        services = replace(services, tools=replace(services.tools, patience=patience))
+                        tools = replace(tools, patience=patience)
+                    services = replace(services, tools=tools)
                     if local_now is not None:
                         services.limits.local_now = local_now
                     job = ImportCalls(
@@ -236,12 +276,14 @@ class Importer:
             run_id, folder = self._begin(settings)
             with alive(folder):
                 async with open_reconcile(settings, owner_of(run_id)) as services:
-                    return await reconcile_calls.reconcile(
-                        services, ask, run_id=run_id, sink=outcomes.append
-                    )
+                    services = replace(services, ear=self._ear(services.ear, settings))
+                    return await reconcile_calls.reconcile(services, ask, run_id=run_id, sink=outcomes.append)
 
         result = anyio.run(main)
         return Ran(result.exit_code, outcomes, result)
+
+    def _ear(self, ear: Ear, settings: Settings) -> Ear:
+        return ear if self.processes else replace(ear, audio=Nearby(settings.audio))
 
     def _begin(self, settings: Settings) -> tuple[str, Path]:
         run_id = new_run_id()
@@ -251,16 +293,12 @@ class Importer:
 
     def ledger(self) -> dict[str, State]:
         """Return what is durable of the uploads, seen from outside; empty without a ledger."""
-        if not (self.state / "ledger.db").exists():
-            return {}
-        connection = sqlite3.connect(self.state / "ledger.db")
-        try:
-            found = connection.execute("SELECT key, state FROM ledger_items WHERE key != 'import'")
-            return {key: State(state) for key, state in found}
-        except sqlite3.OperationalError:  # it is being made
-            return {}
-        finally:
-            connection.close()
+        return seen_from_outside(self.state / "ledger.db")
+
+    def lose_the_ledger(self) -> None:
+        """Remove the ledger, and nothing else."""
+        for path in self.state.glob("ledger.db*"):
+            path.unlink()
 
     # ── what has to hold ────────────────────────────────────────────────────────────────────
 
@@ -286,3 +324,15 @@ class Importer:
         """Assert that each row was taken exactly once, with the bytes of its own recording's call."""
         self.none_twice()
         assert set(sent(self.sandbox)) == {one["external_id"] for one in wanted}
+
+
+@contextmanager
+def importing(folder: Path, *faults: FaultRule, **settings: Any) -> Iterator[Importer]:
+    """Serve a sandbox with these faults beside an importer with these settings, by ``section__key``."""
+    with running(sample(20, faults=faults)) as sandbox:
+        yield Importer(folder, sandbox, {name.replace("__", "."): v for name, v in settings.items()})
+
+
+def heal(sandbox: RunningSandbox, *faults: FaultRule) -> None:
+    """Replace the faults of a sandbox."""
+    sandbox.state.faults.set(faults)

@@ -61,7 +61,7 @@ class HostPolicy:
             raise ForbiddenHost(
                 f"a recording's URL is not https but {scheme or 'relative'} (host {host or 'none'})"
             )
-        if not _is_address(host) and any(fnmatchcase(host, glob) for glob in self.globs):
+        if host and not _is_address(host) and any(fnmatchcase(host, glob) for glob in self.globs):
             return
         raise ForbiddenHost(f"a recording's URL names the host {host!r}, which is not allowed")
 

@@ -109,7 +109,7 @@ class PublicOnly(httpx.AsyncBaseTransport):
             request.url.copy_with(host=address),
             headers=request.headers,  # Host was made of the name
             stream=request.stream,
-            extensions={**request.extensions, "sni_hostname": host},
+            extensions={**request.extensions, "sni_hostname": host.rstrip(".")},
         )
         return await self._inner.handle_async_request(pinned)
 

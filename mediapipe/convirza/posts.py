@@ -8,10 +8,12 @@ nobody could tell then. The transport is httpx's own, which repeats nothing by i
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import anyio
@@ -61,8 +63,9 @@ class Posted:
 
 @asynccontextmanager
 async def open_posts(timeouts: Timeouts, *, connections: int) -> AsyncIterator[HttpClient]:
-    """Open a client for :func:`post_once`."""
+    """Open a client for :func:`post_once`. It keeps no cookies: a bad one would spoil all that follows."""
     async with open_http(timeouts, connections=connections, kept_alive=0) as http:
+        http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         yield http
 
 
@@ -74,6 +77,7 @@ class _Steps:
     deadline: float
     left: bool = False
     whole: bool = False
+    barred: Exception | None = None
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
@@ -83,10 +87,22 @@ class _Steps:
 
     async def leave(self) -> None:
         """Note that bytes may leave from now on; the time for the request begins."""
-        if not self.left:
+        if self.left:
+            return
+        try:
             await self.begin()
-            self.left = True
-            self.scope.deadline = anyio.current_time() + self.deadline
+        except Exception as error:
+            self.barred = error
+            raise
+        self.left = True
+        self.scope.deadline = anyio.current_time() + self.deadline
+
+    async def wait(self, pace: Pace, size: int) -> None:
+        """Wait for ``pace``, however long; that time is not the far side's."""
+        remaining = self.scope.deadline - anyio.current_time()
+        self.scope.deadline = math.inf
+        await pace(size)
+        self.scope.deadline = anyio.current_time() + remaining
 
 
 async def post_once(
@@ -104,10 +120,12 @@ async def post_once(
 
     ``begin`` is awaited when the connection stands, just before the first byte; what it raises passes
     through, and nothing was sent. ``deadline`` is in seconds from there on, without the waits of ``pace``.
-    Connecting has the client's own time limits. Raises :class:`NeverSent` or :class:`InDoubt`.
+    Connecting has the client's own time limits. Raises :class:`NeverSent` or :class:`InDoubt`; once a byte
+    has left, every error is the latter, whoever raised it.
     """
     steps = _Steps(begin, deadline)
-    sized = {**headers, "Content-Type": body.content_type, "Content-Length": str(body.length)}
+    shape = {"Content-Type": body.content_type, "Content-Length": str(body.length)}
+    sized = {**headers, "Accept-Encoding": "identity", **shape}
     posted: Posted | None = None
     try:
         async with aclosing(_stream(body, steps, pace)) as content:
@@ -120,7 +138,10 @@ async def post_once(
                 early = not steps.whole
                 posted = Posted(response.status_code, response.headers, early=early)
                 posted = await _read(response, early)
-    except (httpx.HTTPError, httpx.StreamError, ssl.SSLError, OSError, SourceChanged) as error:
+    except Exception as error:
+        foreign = isinstance(error, httpx.HTTPError | httpx.StreamError | OSError)
+        if error is steps.barred or not (steps.left or foreign):
+            raise
         raise _sorted(error, steps.left, doing) from None
     if posted is None:
         raise InDoubt(f"{doing}: no answer within {deadline:,.0f} s", code="timeout")
@@ -136,9 +157,8 @@ async def _stream(body: Body, steps: _Steps, pace: Pace | None) -> AsyncGenerato
                 yield chunk
                 continue
             for start in range(0, len(chunk), PACED):
-                part, since = chunk[start : start + PACED], anyio.current_time()
-                await pace(len(part))
-                steps.scope.deadline += anyio.current_time() - since
+                part = chunk[start : start + PACED]
+                await steps.wait(pace, len(part))
                 yield part
     steps.whole = True
 
@@ -151,7 +171,8 @@ async def _read(response: httpx.Response, early: bool) -> Posted:
             if len(body) > MOST_BODY:
                 break
         else:
-            whole = True
+            # Cut inside its encoding, an answer decodes to nothing, and nothing is an answer of its own.
+            whole = bool(body) or not response.num_bytes_downloaded
     except (httpx.HTTPError, httpx.StreamError, ssl.SSLError, OSError):
         pass  # what was heard until then is still worth something
     finally:
@@ -166,8 +187,11 @@ def _sorted(error: Exception, left: bool, doing: str) -> NeverSent | InDoubt:
         return NeverSent(said)
     if isinstance(error, SourceChanged):
         return InDoubt(said, code="source_changed")
-    timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
-    return InDoubt(said, code="timeout" if timed_out else "connection_lost")
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
+        return InDoubt(said, code="timeout")
+    # httpx looks at the address of a redirect, followed or not, and not all it may trip over is its own.
+    lost = isinstance(error, httpx.HTTPError | httpx.StreamError | OSError)
+    return InDoubt(said, code="connection_lost" if lost else "unreadable_answer")
 
 
 def _why(error: BaseException) -> str:

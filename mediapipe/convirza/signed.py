@@ -144,7 +144,11 @@ class Downloader:
                         yield response
                         return
                 url = _joined(url, target)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol):  # the far side's fault, and this item's alone
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.RemoteProtocolError) as error:
+            # httpx reads where a redirect leads before we do, and has no class of its own for what it cannot.
+            if isinstance(error, httpx.RemoteProtocolError) and "location header" not in str(error):
+                raise
+            # The far side's fault, and this item's alone.
             raise Failed(
                 "a recording's URL, or where it redirects to, cannot be read", code="bad_url"
             ) from None

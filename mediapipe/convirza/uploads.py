@@ -81,6 +81,8 @@ def sort_answer(status: int, headers: Mapping[str, str], body: bytes, *, retry_5
             return NotTaken("http_503", says, wait)
         case _ if 300 <= status < 400:
             return Unsure("redirected", f"{says}: the platform redirected, which it never should")
+        case 400 | 409 | 422 if _says_twice(says) and _of_the_call(body):
+            return Accepted(already=True, said=says)
         case _ if 400 <= status < 500:
             return Refused(f"http_{status}", says)
         case _:
@@ -99,6 +101,12 @@ def _success(status: int, body: bytes) -> Answer:
     if result.strip().lower() == "success":
         return Accepted()
     return Accepted(already=True, said=says) if _says_twice(says) else Refused("refused", says)
+
+
+def _of_the_call(body: bytes) -> bool:
+    """Return whether a refusal is in the platform's own words, and about the call and not the form."""
+    parsed = read_json(body)
+    return isinstance(parsed, Mapping) and not parsed.get("errors")
 
 
 def _says_twice(text: str) -> bool:

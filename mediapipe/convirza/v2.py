@@ -10,7 +10,7 @@ from mediapipe.convirza.multipart import FilePart, measured, opened_body
 from mediapipe.convirza.posts import InDoubt, Pace, Posted, post_once
 from mediapipe.convirza.session import HttpClient, Session, as_answer, bearing, without
 from mediapipe.convirza.uploads import Answer, NotTaken, Unsure, sort_answer
-from mediapipe.errors import Fatal, Throttled, Transient
+from mediapipe.errors import Failed, Fatal, Throttled, Transient
 from mediapipe.pacing import Pacer
 
 Begin = Callable[[], Awaitable[None]]
@@ -86,6 +86,10 @@ class V2:
             return await self.session.retry.run(attempt.once)
         except _NotBegun as barred:
             raise barred.error from barred.error.__cause__
+        except Failed as error:  # the file changed between two attempts
+            if not attempt.begun:
+                raise
+            return NotTaken(error.code, error.message)
         except Transient as error:
             return NotTaken(error.code, error.message, error.retry_after)
         except Fatal as error:  # of the login: the item is known not to have been sent
@@ -99,6 +103,7 @@ class _Upload:
         self._session, self._posting, self._begin = session, posting, begin
         self._fields = dict(upload.fields)
         self._part: FilePart | None = None
+        self.begun = False
         if upload.path is None:
             self._fields["recording_url"] = upload.recording_url
         else:
@@ -150,8 +155,8 @@ class _Upload:
                     doing=self._doing,
                     pace=self._posting.pace,
                 )
-            except InDoubt as error:
-                return Unsure(error.code, error.message)
+            except InDoubt as error:  # it may quote an answer that could not be read
+                return Unsure(error.code, self._quotable(error.message.encode(), token).decode())
         self._session.heard(posted.headers)
         return self._sorted(posted, token)
 
@@ -160,6 +165,7 @@ class _Upload:
             await self._begin()
         except Exception as error:
             raise _NotBegun(error) from error
+        self.begun = True
 
     def _sorted(self, posted: Posted, token: str) -> Answer:
         success = 200 <= posted.status < 300
@@ -167,5 +173,8 @@ class _Upload:
             return Unsure("early_answer", f"HTTP {posted.status} came before all of the call was sent")
         if success and not posted.whole:
             return Unsure("unreadable_answer", f"HTTP {posted.status}, and the answer broke off")
-        words = without(posted.body, token, self._secret)
+        words = self._quotable(posted.body, token)
         return sort_answer(posted.status, posted.headers, words, retry_503=self._posting.retry_503)
+
+    def _quotable(self, words: bytes, token: str) -> bytes:
+        return without(words, token, self._secret)

@@ -46,7 +46,9 @@ def compare(intent: Intent, call: Listed, created: Created) -> list[str]:
     )
     found += [f"{name} {was} shows as {now}" for name, was, now in pairs if was and now and was != now]
     found += [
-        f"{name} {was} shows as {now}" for name, was, now in numbers if was and digits(was) != digits(now)
+        f"{name} {was} shows as {now or 'nothing'}"
+        for name, was, now in numbers
+        if was and digits(was) != digits(now)
     ]
     if not call.recorded:
         found.append("it has no recording")

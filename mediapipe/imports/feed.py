@@ -78,10 +78,12 @@ class Feed:
     limits: Limits
     hold: Callable[[CallRow, str, str], None]
     offered: Callable[[CallRow], None]
-    refused: Callable[[CallRow], bool]
-    """Tells rows that are counted already; they are passed over."""
+    refused: Callable[[CallRow, bool], bool]
+    """Tells rows that are counted already and are passed over; it is told whether a row would be sent."""
     resend: Collection[str] = frozenset()
     """Keys of uncertain uploads that are to be sent again."""
+    held: tuple[str, str] | None = None
+    """Code and words of what keeps every row back that would be sent."""
     begun: int = 0
     _left: list[CallRow] = field(default_factory=list)
 
@@ -90,16 +92,19 @@ class Feed:
         stop = None if uploads is None else self.begun + uploads
         while page := self._left or await anyio.to_thread.run_sync(lambda: list(islice(self.rows, PAGE))):
             self._left = []
-            good = [row for row in page if not self.refused(row)]
-            states = await self.ledger.peek(self.scope, [row.external_id for row in good])
+            states = await self.ledger.peek(self.scope, [row.external_id for row in page if row.has_key])
             entries: list[Entry[CallRow]] = []
-            for at, row in enumerate(good):
-                if self._fresh(row, states.get(row.external_id, State.NEW)):
-                    if stop is not None and self.begun >= stop:
-                        self._left = good[at:]
-                        break
-                    await self.limits.wait_for_hours()
-                    if spent := self.limits.spent(self.begun):
+            for at, row in enumerate(page):
+                fresh = self._fresh(row, states.get(row.external_id, State.NEW))
+                if stop is not None and self.begun >= stop and fresh:
+                    self._left = page[at:]
+                    break
+                if self.refused(row, fresh):
+                    continue
+                if fresh:
+                    if self.held is None:
+                        await self.limits.wait_for_hours()
+                    if spent := self.held or self.limits.spent(self.begun):
                         self.hold(row, *spent)
                         continue
                     self.begun += 1
@@ -109,14 +114,6 @@ class Feed:
                 yield entries
             if self._left:
                 return
-
-    async def hold_rest(self, code: str, words: str) -> None:
-        """Report every row that is left as held back."""
-        while page := self._left or await anyio.to_thread.run_sync(lambda: list(islice(self.rows, PAGE))):
-            self._left = []
-            for row in page:
-                if not self.refused(row):
-                    self.hold(row, code, words)
 
     def _fresh(self, row: CallRow, state: State) -> bool:
         return state in FRESH or row.external_id in self.resend

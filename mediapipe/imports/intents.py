@@ -21,9 +21,10 @@ MARK = "mediapipe-"
 class Intent:
     """One upload. Lengths in seconds, sizes in bytes, instants in UTC.
 
-    ``at`` is the call's date; ``begun`` when the first attempt and ``latest`` when the latest one was about
-    to send, both by the platform's clock. ``sha256`` is that of the source, empty where none passed through
-    here. ``size`` and ``mtime_ns`` are of the source file, to tell without reading it whether it changed.
+    ``at`` is the call's date; ``begun`` when the first attempt was about to send, ``latest`` when the latest
+    one was, or when it was given up without an answer, all by the platform's clock. ``sha256`` is that of the
+    source, empty where none passed through here. ``size`` and ``mtime_ns`` are of the source file, to tell
+    without reading it whether it changed.
     """
 
     key: str

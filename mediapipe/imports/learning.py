@@ -37,5 +37,5 @@ async def learn(accepted: Sequence[Intent], lookup: Lookup, rules: Rules) -> Cre
             continue
         if not is_earlier(intent, calls[0]):
             return Created.COUNTS
-        earlier += 1
+        earlier += not seen.why_not  # else its own call may be the one that was not seen
     return Created.IGNORED if earlier >= ENOUGH else Created.UNKNOWN

@@ -7,6 +7,7 @@ looked for at the time of its upload as well.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -111,7 +112,7 @@ def listed(call: Call) -> Listed:
     return Listed(
         call.call_id,
         call.started,
-        datetime.fromtimestamp(created, UTC) if created is not None and abs(created) < 1e11 else None,
+        datetime.fromtimestamp(created, UTC) if created is not None and 0 <= created < 1e11 else None,
         _text(raw.get("caller_id")),
         _text(raw.get("phone_number")),
         _text(raw.get("ring_to")),
@@ -127,9 +128,10 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        return float(value)
+        number = float(value)
     except (ValueError, OverflowError):
         return None
+    return number if math.isfinite(number) and number > 0 else None
 
 
 def _text(value: object) -> str:

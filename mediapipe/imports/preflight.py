@@ -15,9 +15,10 @@ import anyio.to_thread
 from mediapipe.convirza.v3 import V3
 from mediapipe.errors import ItemError, PlatformDown, Transient
 from mediapipe.groups import Resolution
+from mediapipe.imports.feed import FRESH
 from mediapipe.imports.intents import Intent, intent_of_item
 from mediapipe.imports.lookup import Lookup
-from mediapipe.imports.matching import Rules, may_be
+from mediapipe.imports.matching import Listed, Rules, may_be
 from mediapipe.imports.reconciling import OPEN
 from mediapipe.items import Verdict
 from mediapipe.ledger.interface import Ledger, Scope, State
@@ -34,28 +35,40 @@ PAGE = 256
 
 
 def tell_groups(groups: Resolution) -> None:
-    """Log which groups of a manifest the account does not have."""
+    """Log which groups of a manifest rows cannot go to."""
     if not groups.checked:
         log.warning("groups were not looked up: %s", groups.why_not)
     for one in groups.unresolved:
-        near = f"; did you mean {one.nearest}?" if one.nearest else ""
-        log.warning("%s %r, in %d rows, is no group of the account%s", one.column, one.value, one.rows, near)
+        log.warning("%s", one)
 
 
-async def is_new(ledger: Ledger, scope: Scope) -> bool:
-    """Tell whether a ledger knows of no upload at all."""
-    counts = await ledger.counts(scope)
-    return not any(counts[state] for state in OPEN | {State.DONE})
+async def unknown(ledger: Ledger, scope: Scope, rows: Sequence[CallRow]) -> list[CallRow]:
+    """Return those rows of which a ledger knows no call."""
+    states = await ledger.peek(scope, [row.external_id for row in rows])
+    return [row for row in rows if states.get(row.external_id, State.NEW) in FRESH]
+
+
+async def _made(ledger: Ledger, scope: Scope, wanted: Sequence[Intent]) -> list[Intent]:
+    """Return the ledger's uploads at the times of these."""
+    seconds = {int(one.at.timestamp()) + step for one in wanted for step in range(-60, 61)}
+    made = []
+    async for page in ledger.items(scope, states=OPEN | {State.DONE}):
+        for item in page:
+            intent = intent_of_item(item)
+            if intent is not None and int(intent.at.timestamp()) in seconds:
+                made.append(intent)
+    return made
 
 
 async def there_already(
-    api: V3, sample: Sequence[CallRow], rules: Rules, margin: timedelta
+    api: V3, ledger: Ledger, scope: Scope, sample: Sequence[CallRow], rules: Rules, margin: timedelta
 ) -> list[dict[str, str]]:
-    """Return those rows of a sample that the account seems to have, each with the calls it may be.
+    """Return those rows of a sample that the account seems to have although the ledger knows nothing of them.
 
-    Raises ``PlatformDown`` when that cannot be found out.
+    A call that one of the ledger's own uploads may have made is held against nobody. Raises ``PlatformDown``
+    when it cannot be found out.
     """
-    lookup, found = Lookup(api, margin=margin), []
+    lookup, found, why_not = Lookup(api, margin=margin), list[tuple[Intent, list[Listed]]](), ""
     for row in sample:
         if row.at is None:
             continue
@@ -64,10 +77,19 @@ async def there_already(
             seen = await lookup.at(row.at)
         except (Transient, ItemError) as error:
             raise PlatformDown(f"whether rows are there already could not be looked up: {error}") from error
-        calls = sorted(call.call_id for call in seen.calls if may_be(intent, call, rules))
-        if calls:
-            found.append({"external_id": row.external_id, "calls": ", ".join(calls[:5])})
-    return found
+        why_not = why_not or seen.why_not
+        if calls := [call for call in seen.calls if may_be(intent, call, rules)]:
+            found.append((intent, calls))
+    made = await _made(ledger, scope, [intent for intent, _ in found]) if found else []
+    there = []
+    for intent, calls in found:
+        owners = sum(any(may_be(one, call, rules) for call in calls) for one in made)
+        if len(calls) > owners:
+            named = ", ".join(sorted(call.call_id for call in calls)[:5])
+            there.append({"external_id": intent.key, "calls": named})
+    if why_not and not there:
+        raise PlatformDown(f"whether rows are there already could not be looked up: {why_not}")
+    return there
 
 
 async def sent_today(ledger: Ledger, scope: Scope) -> int:
@@ -82,6 +104,8 @@ async def sent_today(ledger: Ledger, scope: Scope) -> int:
 
 async def listen_to_all(
     rows: Iterator[CallRow],
+    ledger: Ledger,
+    scope: Scope,
     ear: Ear,
     originals: Originals,
     sink: Callable[[CallRow, Judged], None],
@@ -89,11 +113,11 @@ async def listen_to_all(
     workers: int,
     signals: bool = False,
 ) -> Ending:
-    """Decode the audio of every row without problems, wherever it stands; ``sink`` gets what came of each."""
+    """Decode the audio of all rows that would be sent, wherever it stands; ``sink`` gets the bad ones."""
 
     async def pages() -> AsyncGenerator[Sequence[CallRow | Looked[Any]], None]:
         while page := await anyio.to_thread.run_sync(lambda: list(islice(rows, PAGE))):
-            yield [row for row in page if not row.problems]
+            yield await unknown(ledger, scope, [row for row in page if not row.problems])
 
     async def look(row: CallRow) -> Looked[tuple[CallRow, Judged]]:
         async with AsyncExitStack() as stack:

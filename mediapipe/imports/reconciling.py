@@ -85,7 +85,7 @@ class Reconciler:
         await self._learn()
         young: list[Intent] = []
         async for seen in self._looks(wanted, others):
-            if not seen.settled and not isinstance(seen.result, Matched) and self.wait:
+            if self.wait and not (seen.settled or self._is_sure(seen.result)):
                 young.append(seen.intent)
                 continue
             others.setdefault(_caller(seen.intent), []).append(_known(seen))
@@ -95,6 +95,12 @@ class Reconciler:
         await self._wait_for(young)
         async for seen in self._looks(young, others):
             yield [self._entry(seen)]
+
+    def _is_sure(self, result: Result | Unseen) -> bool:
+        """Tell whether another look cannot change it: an old call may pass for one not listed yet."""
+        if not isinstance(result, Matched):
+            return False
+        return result.by_marker or self.rules.created is not Created.IGNORED
 
     async def _open(self) -> AsyncGenerator[Intent]:
         async for page in self.ledger.items(self.scope, states=OPEN):

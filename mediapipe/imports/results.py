@@ -51,7 +51,13 @@ class Result:
         if self.groups is not None:
             told["groups_checked"] = self.groups.checked
             told["unresolved_groups"] = [
-                {"column": one.column, "value": one.value, "rows": one.rows, "nearest": one.nearest}
+                {
+                    "column": one.column,
+                    "value": one.value,
+                    "rows": one.rows,
+                    "why": one.why,
+                    "nearest": one.nearest,
+                }
                 for one in self.groups.unresolved
             ]
         optional = {
@@ -71,10 +77,7 @@ class Result:
             )
         if self.groups is not None and not self.groups.checked:
             said.append(f"groups were not looked up: {self.groups.why_not}")
-        said += [
-            f"{one.column} {one.value!r}, in {one.rows:,} rows, is no group of the account"
-            for one in (self.groups.unresolved if self.groups else ())
-        ]
+        said += map(str, self.groups.unresolved if self.groups else ())
         said += [f"canary {one.key}: {'; '.join(one.complaints)}" for one in self.canaries if not one.fine]
         if self.stopped:
             said.append(self.stopped)

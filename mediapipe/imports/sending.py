@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,7 +104,7 @@ class Sender:
     async def _again(self, job: Job[CallRow], earlier: Intent) -> Finished:
         """Send an uncertain upload again, after a last look, when it has been missing for long enough."""
         tools = self.tools
-        if earlier.key not in self.absent:
+        if earlier.key not in self.absent or earlier.proof:
             return _open(job, "not_absent", "it was not looked for long enough, or something was found")
         if earlier.latest is not None and self.now() < earlier.latest + tools.patience:
             wait = (earlier.latest + tools.patience - self.now()).total_seconds()
@@ -266,7 +266,9 @@ class Sender:
                 return Finished(outcome, fatal=fatal or self._down(message, weight))
             case Unsure(code=code, message=message):
                 outcome = _ended(item, Verdict.UNCERTAIN, code, message)
-                return Finished(outcome, intent.as_detail(), fatal=self._down(message))
+                # The platform may have acted just now, however long ago it began.
+                recorded = replace(intent, latest=self.now())
+                return Finished(outcome, recorded.as_detail(), fatal=self._down(message))
             case _ as never:
                 assert_never(never)
 
@@ -319,12 +321,12 @@ def _hash(path: str) -> str:
 async def changes(recorded: Intent, row: CallRow) -> list[str]:
     """Say what differs between a row that was sent before and what the manifest says now.
 
-    A file whose size and time have not changed is not read again.
+    A file whose size and time have not changed is not read again; one that is gone is not compared.
     """
     sha256 = ""
-    if row.file and recorded.sha256:
-        stat = os.stat(row.file)  # as above
-        if (stat.st_size, stat.st_mtime_ns) != (recorded.size, recorded.mtime_ns):
+    with suppress(OSError):
+        stat = os.stat(row.file) if row.file and recorded.sha256 else None
+        if stat and (stat.st_size, stat.st_mtime_ns) != (recorded.size, recorded.mtime_ns):
             sha256 = await anyio.to_thread.run_sync(_hash, row.file)
     fields = dict(row.fields)
     if "swap_channels" in recorded.fields and "swap_channels" not in fields:

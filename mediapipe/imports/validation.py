@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
@@ -15,7 +15,8 @@ from mediapipe.manifest.calls import CallRow
 from mediapipe.relist import day_of
 
 PAGE = 512
-MOST_UNMAPPED = 1_000
+MOST = 10_000
+"""So many different words and groups are counted: a column of ids in their place has as many as rows."""
 
 
 @dataclass(slots=True)
@@ -45,12 +46,13 @@ class Validated:
         if row.problems:
             self.bad += 1
             for problem in row.problems:
-                if problem.code == "unmapped_value" and len(self.unmapped) < MOST_UNMAPPED:
-                    self.unmapped[problem.column, problem.value or ""] += 1
+                if problem.code == "unmapped_value":
+                    _count(self.unmapped, (problem.column, problem.value or ""))
             return
         if row.at is not None:
             self.days.add(day_of(row.at))
-        self.wanted_groups[row.fields.get("group_id", ""), row.fields.get("group_ext_id", "")] += 1
+        group = row.fields.get("group_id", ""), row.fields.get("group_ext_id", "")
+        _count(self.wanted_groups, group)
         if len(self.sample) < self.size:
             self.sample.append(row)
         elif self.size and (at := self._draw.randrange(self.good)) < self.size:
@@ -64,20 +66,25 @@ class Validated:
         ]
 
 
+def _count(counts: Counter[tuple[str, str]], pair: tuple[str, str]) -> None:
+    if pair in counts or len(counts) < MOST:
+        counts[pair] += 1
+
+
 async def validate(
     rows: Generator[CallRow, None, None],
-    refuse: Callable[[CallRow], None],
+    refuse: Callable[[Sequence[CallRow]], Awaitable[None]],
     *,
     sample: int,
     expect: Callable[[int], None] | None = None,
 ) -> Validated:
-    """Read all rows; ``refuse`` gets each that has problems. Memory stays flat, whatever their number."""
+    """Read all rows; ``refuse`` gets those that have problems. Memory stays flat, whatever their number."""
     found = Validated(sample)
     while page := await anyio.to_thread.run_sync(lambda: list(islice(rows, PAGE))):
         if expect is not None:
             expect(len(page))
         for row in page:
             found.add(row)
-            if row.problems:
-                refuse(row)
+        if bad := [row for row in page if row.problems]:
+            await refuse(bad)
     return found

@@ -22,7 +22,7 @@ from mediapipe.imports.canary import sight
 from mediapipe.imports.feed import FRESH, Feed
 from mediapipe.imports.intents import intent_of, intent_of_item
 from mediapipe.imports.lock import import_lock, still_ours
-from mediapipe.imports.preflight import is_new, listen_to_all, sent_today, tell_groups, there_already
+from mediapipe.imports.preflight import listen_to_all, sent_today, tell_groups, there_already, unknown
 from mediapipe.imports.reconciling import OPEN, Looked
 from mediapipe.imports.results import PROOFS, Result
 from mediapipe.imports.sending import Sender, changes
@@ -75,6 +75,8 @@ class ImportCalls:
     """Rows whose upload's end is not known: they are reported when that was looked up."""
     _told: set[str] = field(default_factory=set)
     """Keys of good rows that had their outcome before the line began."""
+    _refused: int = 0
+    """Rows that had it because of their problems."""
 
     async def work(self) -> Result:
         """Do it all. Raises ``Fatal`` for what comes before the first row is worked on."""
@@ -101,22 +103,23 @@ class ImportCalls:
         return result
 
     async def _import(self, lock: Claim) -> None:
-        feed = await self._feed()
+        feed, absent = await self._feed(), frozenset[str]()
         if obstacle := await self._obstacle():
-            code, self.result.stopped = obstacle
-            await feed.hold_rest(code, self.result.stopped)
-            return
-        await self._mark()
-        absent = await self._look_before_resending(lock) if self.ask.resend_uncertain else frozenset()
+            feed.held, self.result.stopped = obstacle, obstacle[1]
+        else:
+            await self._mark()
+            if self.ask.resend_uncertain:
+                absent = await self._look_before_resending(lock)
         feed.resend = absent
         sender = Sender(self.services.tools, self.run_id, absent)
-        if self._over:
-            return
-        if await self._canaries_sing(feed, sender, lock):
+        if feed.held is None and self.services.canary and not self._over:
+            await self._let_canaries_sing(feed, sender, lock)
+        if not self._over:
             await self._run(self._line(sender, feed.pages, lock), self._take)
         self._judge_login(sender)
         await self._look_up(lock)
-        await self._mark()  # midnight may have passed
+        if feed.held is None:
+            await self._mark()  # midnight may have passed
 
     # ── before anything is sent ─────────────────────────────────────────────────────────────
 
@@ -124,8 +127,14 @@ class ImportCalls:
         slot = self.services.tools.marker_slot
         return self.ask.manifest.rows(self.ask.root, tz=self.ask.tz, marker_slot=slot)
 
-    def _refuse(self, row: CallRow) -> None:
-        self._count(unheard(row).outcome, row)
+    async def _refuse(self, rows: Sequence[CallRow]) -> None:
+        """Count rows with problems, but for those of which a call was or may have been made."""
+        ledger, scope = self.services.ledger, self.services.scope
+        states = await ledger.peek(scope, [row.external_id for row in rows if row.has_key])
+        for row in rows:
+            if not row.has_key or states.get(row.external_id, State.NEW) in FRESH:
+                self._refused += 1
+                self._count(unheard(row).outcome, row)
 
     async def _feed(self) -> Feed:
         services = self.services
@@ -145,12 +154,12 @@ class ImportCalls:
     def _hold(self, row: CallRow, code: str, words: str) -> None:
         self._count(about(row, Verdict.PENDING, code, words), row)
 
-    def _is_counted(self, row: CallRow) -> bool:
-        """Tell whether a row has had its outcome; one whose group is not known has it now."""
-        if row.problems or row.external_id in self._told:
+    def _is_counted(self, row: CallRow, fresh: bool) -> bool:
+        """Tell whether a row has had its outcome; a fresh one whose group is not known has it now."""
+        if not row.has_key or row.external_id in self._told or (fresh and row.problems):
             return True
         groups = self.result.groups
-        wrong = groups.problem(row.fields) if groups is not None else ""
+        wrong = groups.problem(row.fields) if groups is not None and fresh else ""
         if wrong:
             self._count(about(row, Verdict.REJECTED, "unknown_group", f"{row.place}: {wrong}"), row)
         return bool(wrong)
@@ -158,8 +167,8 @@ class ImportCalls:
     async def _obstacle(self) -> tuple[str, str] | None:
         """Return code and words of what forbids to send anything."""
         found, services, whole = self.result.validated, self.services, self.ask.all_or_nothing
-        if whole and found.bad:
-            return "all_or_nothing", f"{found.bad:,} rows have problems, and --all-or-nothing was said"
+        if whole and self._refused:
+            return "all_or_nothing", f"{self._refused:,} rows have problems, and --all-or-nothing was said"
         if services.list_groups is not None and found.wanted_groups:
             self.result.groups = await resolve(services.list_groups, found.wanted_groups)
             tell_groups(self.result.groups)
@@ -167,16 +176,17 @@ class ImportCalls:
                 return "all_or_nothing", "some groups are not known, and --all-or-nothing was said"
         if whole and (silent := await self._listen()):
             return "all_or_nothing", f"{silent:,} recordings cannot be sent, and --all-or-nothing was said"
-        if found.sample and not self.ask.insist and await is_new(services.ledger, services.scope):
+        if not self.ask.insist and (sample := await unknown(services.ledger, services.scope, found.sample)):
             tools = services.tools
-            self.result.there = await there_already(tools.v3, found.sample, tools.match, tools.margin)
-            if self.result.there:
-                self.result.unproven = True
+            there = await there_already(
+                tools.v3, services.ledger, services.scope, sample, tools.match, tools.margin
+            )
+            if there:
+                self.result.there, self.result.unproven = there, True
                 return "there_already", (
-                    f"{len(self.result.there)} of {len(found.sample)} rows that were looked up seem to be in"
-                    " the account already, and this ledger knows nothing of them: use the ledger that"
-                    " imported them, or take them over with 'mediapipe calls reconcile --adopt MANIFEST', or"
-                    " say --insist to send them all the same"
+                    f"{len(there)} of {len(sample)} rows that were looked up seem to be in the account"
+                    " already, and this ledger knows nothing of them: use the ledger that imported them,"
+                    " or take them over with 'mediapipe calls reconcile --adopt MANIFEST', or say --insist"
                 )
         return None
 
@@ -189,7 +199,7 @@ class ImportCalls:
 
         tools = self.services.tools
         self.result.ending = await listen_to_all(
-            self._rows(), tools.ear, tools.originals, refuse,
+            self._rows(), tools.ledger, tools.scope, tools.ear, tools.originals, refuse,
             workers=self.services.workers, signals=self.signals,
         )  # fmt: skip
         return len(self._told)
@@ -252,14 +262,12 @@ class ImportCalls:
             outcome = replace(outcome, sha256=recorded.sha256, sent_sha256=recorded.sent_sha256)
         return outcome
 
-    async def _canaries_sing(self, feed: Feed, sender: Sender, lock: Claim) -> bool:
-        """Send a few rows and look for them; tell whether the others may follow."""
+    async def _let_canaries_sing(self, feed: Feed, sender: Sender, lock: Claim) -> None:
+        """Send a few rows and look for them; hold the others unless all show up as they were meant."""
         services, tools = self.services, self.services.tools
-        if not services.canary:
-            return True
         await self._run(self._line(sender, lambda: feed.pages(services.canary), lock), self._take)
         if self._over:
-            return False
+            return
         sent = []
         async for page in tools.ledger.items(tools.scope, states={State.DONE, State.PENDING}):
             intents = (intent_of_item(item) for item in page if item.run_id == self.run_id)
@@ -270,11 +278,10 @@ class ImportCalls:
         )
         if all(one.fine for one in self.result.canaries) and (sent or not feed.begun):
             log.info("%d canaries show up as they were meant", len(sent))
-            return True
+            return
         self.result.unproven = True
         self.result.stopped = "the canaries did not show up as they were meant; no others were sent"
-        await feed.hold_rest("canary", self.result.stopped)
-        return False
+        feed.held = "canary", self.result.stopped
 
     def _judge_login(self, sender: Sender) -> None:
         """Count refusals for want of permission as the login's, when nothing else came of it."""
@@ -321,6 +328,7 @@ class ImportCalls:
 
     def _take(self, outcome: Outcome) -> None:
         row = self._in_hand.pop(outcome.key)
+        outcome = replace(outcome, row=row.row, source=outcome.source or row.recording)
         waiting = outcome.verdict is Verdict.PENDING and outcome.reason in WAITING
         if outcome.verdict is Verdict.UNCERTAIN or waiting:
             self._open[outcome.key] = outcome, row

@@ -6,7 +6,7 @@ With a manifest to adopt, also take over what another ledger has imported. Nothi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -128,7 +128,11 @@ async def _adopt(
                 times[digits(row.fields.get("caller_id", "")), int(row.at.timestamp())] += 1
             yield row
 
-    await validate(rows(), lambda row: count(unheard(row).outcome), sample=0, expect=expect)
+    async def refuse(bad: Sequence[CallRow]) -> None:
+        for row in bad:
+            count(unheard(row).outcome)
+
+    await validate(rows(), refuse, sample=0, expect=expect)
     in_hand: dict[str, CallRow] = {}
 
     def take(outcome: Outcome) -> None:

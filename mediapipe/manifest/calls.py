@@ -31,6 +31,9 @@ from mediapipe.manifest.words import (
 
 V = TypeVar("V")
 
+NO_KEY = frozenset(("duplicate_row", "duplicate_external_id", "unusable_id", "nul_byte", "damaged_text"))
+"""Problems of a row that cannot be told by its external id."""
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _USUAL = re.compile(r"(?:https|s3)://[a-z0-9.-]+/[A-Za-z0-9._~/%?=&+-]+", re.ASCII)
 """An address that needs no closer look."""
@@ -72,6 +75,11 @@ class CallRow:
     def key(self) -> str:
         """What the row is called: its external id, or its number where it has none."""
         return self.external_id or f"row {self.row}"
+
+    @property
+    def has_key(self) -> bool:
+        """Whether it has an external id of its own, whatever else is wrong with it."""
+        return bool(self.external_id) and not any(one.code in NO_KEY for one in self.problems)
 
     @property
     def place(self) -> str:
@@ -124,22 +132,22 @@ class CallReader:
         for name in _PHONES:
             if name in filled:
                 self._phone(name, filled[name], fields, problems, warnings)
-        booleans = {
-            name: _typed(read_boolean, filled, name, "not_a_boolean", BOOLEAN_HELP, problems)
-            for name in _BOOLEANS
-            if name in filled
-        }
-        fields.update(
-            (name, "true" if said else "false") for name, said in booleans.items() if said is not None
-        )
+        booleans: dict[str, bool] = {}
+        for name in _BOOLEANS:
+            if name in filled:
+                said = _typed(read_boolean, filled[name], name, "not_a_boolean", BOOLEAN_HELP, problems)
+                if said is not None:
+                    booleans[name], fields[name] = said, "true" if said else "false"
         self._others(filled, fields, problems, warnings)
         # Never sent, so a length that cannot be read is no obstacle.
         duration = None
         if DURATION in filled:
-            duration = _typed(read_duration, filled, DURATION, "not_a_duration", DURATION_HELP, warnings)
+            duration = _typed(
+                read_duration, filled[DURATION], DURATION, "not_a_duration", DURATION_HELP, warnings
+            )
         path = cells[names.index("recording_file")] if "recording_file" in filled else ""
         file, remote = self._recording(path, filled.get("recording_url", ""), problems)
-        if fields.get("is_outbound") and fields["is_outbound"] == "true":
+        if booleans.get("is_outbound"):
             warnings += _direction(fields)
         return CallRow(
             row=row,
@@ -320,7 +328,7 @@ def _direction(fields: Mapping[str, str]) -> list[Problem]:
 
 
 def _missing(filled: Mapping[str, str]) -> list[Problem]:
-    grouped = any(name in filled for name in GROUPS)
+    grouped = not filled.keys().isdisjoint(GROUPS)
     if grouped and filled.keys() >= _NEEDED:
         return []
     missing = [name for name in REQUIRED if name not in filled]
@@ -332,15 +340,12 @@ def _missing(filled: Mapping[str, str]) -> list[Problem]:
 
 def _typed(
     read: Callable[[str], V],
-    filled: Mapping[str, str],
+    text: str,
     column: str,
     code: str,
     hint: str,
     problems: list[Problem],
 ) -> V | None:
-    text = filled.get(column)
-    if text is None:
-        return None
     try:
         return read(text)
     except ValueError as error:

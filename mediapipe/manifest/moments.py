@@ -13,6 +13,8 @@ Dst = Literal["error", "earlier", "later"]
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?)\s?(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?", re.ASCII
 )
+_USUAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:Z|[+-](?:0\d|1[0-5]):[0-5]\d)", re.ASCII)
+"""What the standard library reads as it stands, and as we do."""
 _OTHER = (
     (
         re.compile(r"\d{1,4}[/.]\d{1,2}[/.]\d{1,4}.*", re.DOTALL),
@@ -44,22 +46,9 @@ def read_moment(text: str, tz: str | None, dst: Dst, now: datetime) -> datetime:
     ``tz`` is the zone of local times, None when nobody said one; ``dst`` which of two instants is meant
     where clocks were set back, and on which side of the gap where they were set forward.
     """
-    match = _ISO.fullmatch(text)
-    if match is None:
-        raise _otherwise(text)
-    day, clock, offset = match.groups()
-    # To the millisecond: that is what the platform keeps, and what an upload is found again by.
-    whole, _, fraction = clock.replace(",", ".").partition(".")
-    try:
-        local = datetime.fromisoformat(f"{day}T{whole}")
-        local += timedelta(milliseconds=int(fraction.ljust(3, "0")[:3])) if fraction else timedelta()
-        moment = (local - _offset(offset)).replace(tzinfo=UTC) if offset else _in_zone(local, tz, dst)
-    except OverflowError:
-        raise NotAMoment("not_a_date", "is out of all bounds") from None
-    except NotAMoment:
-        raise
-    except ValueError as error:
-        raise NotAMoment("not_a_date", f"is no date: {error}") from None
+    moment = _usual(text) if _USUAL.fullmatch(text) else None
+    if moment is None:
+        moment = _any(text, tz, dst)
     if moment < OLDEST:
         raise NotAMoment(
             "date_too_old", "is before 1990", "a default of the old system? say when the call was"
@@ -69,9 +58,36 @@ def read_moment(text: str, tz: str | None, dst: Dst, now: datetime) -> datetime:
     return moment
 
 
+def _usual(text: str) -> datetime | None:
+    """Return the instant in a cell that is written as most are, None where it is no instant."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _any(text: str, tz: str | None, dst: Dst) -> datetime:
+    match = _ISO.fullmatch(text)
+    if match is None:
+        raise _otherwise(text)
+    day, clock, offset = match.groups()
+    # To the millisecond: that is what the platform keeps, and what an upload is found again by.
+    whole, _, fraction = clock.replace(",", ".").partition(".")
+    try:
+        local = datetime.fromisoformat(f"{day}T{whole}")
+        local += timedelta(milliseconds=int(fraction.ljust(3, "0")[:3])) if fraction else timedelta()
+        return (local - _offset(offset)).replace(tzinfo=UTC) if offset else _in_zone(local, tz, dst)
+    except OverflowError:
+        raise NotAMoment("not_a_date", "is out of all bounds") from None
+    except NotAMoment:
+        raise
+    except ValueError as error:
+        raise NotAMoment("not_a_date", f"is no date: {error}") from None
+
+
 def api_text(moment: datetime) -> str:
     """Return an instant as the upload takes it: ``2026-02-14T18:20:12.000Z``."""
-    return moment.isoformat(timespec="milliseconds")[:23] + "Z"
+    return moment.isoformat("T", "milliseconds")[:23] + "Z"
 
 
 @lru_cache(maxsize=256)

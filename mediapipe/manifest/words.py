@@ -54,9 +54,8 @@ def readers(tag_separator: str, line_types: Collection[str], marker: str = "") -
 
     ``line_types`` are the words that the user maps to; ``marker`` is the column an upload keeps for itself.
     """
-    texts = dict.fromkeys(TEXTS, free_text)
     table: dict[str, Read] = {
-        **texts,
+        **dict.fromkeys(TEXTS, free_text),
         **dict.fromkeys(("group_id", "campaign_id", "channel_id"), integer),
         "assign_to": email,
         "disposition": disposition,
@@ -71,6 +70,8 @@ def readers(tag_separator: str, line_types: Collection[str], marker: str = "") -
 
 def disposition(name: str, word: str) -> Said:
     """Return the API's word for how a call ended."""
+    if word in PROVEN:
+        return word, None, None
     upper = " ".join(word.upper().split())
     if upper not in DISPOSITIONS:
         return "", unmapped(name, word, DISPOSITIONS), None

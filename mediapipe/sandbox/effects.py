@@ -108,11 +108,12 @@ async def slow(hit: Hit) -> Response:
 
 
 def after(then: Effect) -> Effect:
-    """Let the endpoint have its effect, then spoil the answer; an error of its own passes as it is."""
+    """Let the endpoint have its effect, then spoil the answer; a refusal of its own passes as it is."""
 
     async def effect(hit: Hit) -> Response:
         response = await hit.proceed()
-        return response if response.status_code >= 400 else await then(hit)
+        refused = response.status_code >= 400 or b'"result":"error"' in response.body
+        return response if refused else await then(hit)
 
     return effect
 

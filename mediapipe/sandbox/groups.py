@@ -29,5 +29,7 @@ async def list_groups(state: SandboxState, request: Request) -> Response:
         offset, limit = int(query.get("offset", 0)), int(query.get("limit", 50))
     except ValueError:
         raise Refusal(v3_error(400, "limit and offset must be numbers")) from None
+    if offset < 0 or limit < 0:
+        raise Refusal(v3_error(400, "limit and offset must not be negative"))
     page = groups[offset : offset + limit]
     return envelope(json.dumps({"total": len(groups), "groups": page}), now_ms=state.now_ms)

@@ -159,3 +159,16 @@ def test_only_names_below_the_glob_pass(parts: list[str]) -> None:
     ):
         with pytest.raises(ForbiddenHost):
             POLICY.check(f"https://{host}/a")
+
+
+@pytest.mark.parametrize("url", ["https:///a", "https://", "https://:443/a", "https://./a"])
+def test_no_host_at_all_matches_no_glob(url: str) -> None:
+    with pytest.raises(ForbiddenHost):
+        HostPolicy.of(["*"], ()).check(url)
+
+
+def test_a_base_is_told_from_a_host_that_a_glob_lets_in() -> None:
+    assert POLICY.is_base("http://127.0.0.1:8080/other/path?x=1")
+    assert POLICY.is_base("HTTPS://Platform-API.convirza.com:443/")
+    assert not POLICY.is_base("https://api.convirza.com/v3")
+    assert not POLICY.is_base("https://127.0.0.1:8080/v3")

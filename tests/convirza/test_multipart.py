@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -94,6 +94,21 @@ def test_values_arrive_as_they_are(fields: dict[str, str]) -> None:
     assert sections[-1] == b"--\r\n"
     values = [section.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for section in sections[1:-1]]
     assert values == [value.encode() for value in fields.values()]
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters='"\\\r\n\0'), min_size=1, max_size=30)
+
+
+@given(st.dictionaries(NAMES, st.text(max_size=200), max_size=6), st.binary(max_size=3000), NAMES)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_servers_parser_reads_what_was_meant(
+    tmp_path: Path, fields: dict[str, str], audio: bytes, filename: str
+) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(audio)
+    body, raw = made(fields, part(path, filename))
+    assert body.length == len(raw)
+    assert parsed(body, raw) == [*fields.items(), ("recording_file", (filename, "audio/wav", audio))]
 
 
 def test_the_boundary_is_in_no_field(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,6 +230,60 @@ def test_a_paced_body_goes_in_small_parts() -> None:
     anyio.run(main)
 
 
+def test_a_wait_for_the_pace_may_be_longer_than_the_deadline() -> None:
+    waits = 0
+
+    async def pace(_: int) -> None:
+        nonlocal waits
+        waits += 1
+        await anyio.sleep(0.4)
+
+    async def main() -> None:
+        async with wired(answer()) as wire, open_posts(PATIENT, connections=1) as http:
+            assert (await post(http, wire.url, pace=pace, deadline=0.3)).status == 200
+        async with wired(swallows) as wire, open_posts(PATIENT, connections=1) as http:
+            with pytest.raises(InDoubt, match="no answer within"):
+                await post(http, wire.url, pace=pace, deadline=0.3)
+
+    async def swallows(peer: Peer) -> None:
+        await peer.request()
+        await asyncio.sleep(10)
+
+    anyio.run(main)
+    assert waits > 1
+
+
+@pytest.mark.parametrize("error", [OSError("x"), TimeoutError(), httpx.ConnectError("x"), ValueError("y")])
+def test_what_begin_raises_is_never_taken_for_a_fault_of_the_line(error: Exception) -> None:
+    async def begin() -> None:
+        raise error
+
+    async def main() -> None:
+        async with wired(answer()) as wire, open_posts(PATIENT, connections=1) as http:
+            with pytest.raises(type(error)) as caught:
+                await post(http, wire.url, begin=begin)
+            assert caught.value is error
+            await anyio.sleep(0.02)
+            assert wire.posts == 0
+
+    anyio.run(main)
+
+
+@pytest.mark.parametrize(
+    "fault", [httpx.InvalidURL("x"), UnicodeError("x"), KeyError("x"), RuntimeError("x")]
+)
+def test_an_error_nobody_foresaw_is_in_doubt_once_bytes_have_left(fault: Exception) -> None:
+    async def main(reads: bool) -> None:
+        async with over(Transport(tells=False, reads=reads, fails=fault)) as http:
+            await post(http, "http://h/")
+
+    with pytest.raises(InDoubt) as caught:
+        anyio.run(main, True)
+    assert caught.value.code == "unreadable_answer"
+    with pytest.raises(type(fault)):
+        anyio.run(main, False)
+
+
 def test_a_source_that_breaks_off_is_in_doubt() -> None:
     async def main() -> None:
         async with over(Transport(tells=True, reads=False, fails=SourceChanged("shorter"))) as http:

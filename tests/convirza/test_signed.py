@@ -513,3 +513,25 @@ def test_a_body_that_drips_for_ever_is_a_passing_fault() -> None:
         with pytest.raises(Transient):
             fetch(server, url=url, longest=0.3, retry=RetryPolicy(attempts=1))  # type: ignore[arg-type]
         assert time.monotonic() - started < 1.5
+
+
+def test_no_value_of_a_query_is_quoted_whatever_its_name() -> None:
+    """A page that shows the address it was asked for, and one that is only reached by a redirect."""
+    path = "/a.wav?ticket=unnamed%2Fs3cr3t&t=x"
+
+    def echo(request: Request) -> Reply:
+        if request.path == "/moved":
+            return Reply(302, headers={"Location": path})
+        return Reply(404, f"no {request.target} nor unnamed/s3cr3t".encode())
+
+    for asked in (path, "/moved"):
+        with serving(echo) as server, pytest.raises(Failed) as caught:
+            fetch(server, url=server.url + asked)
+        assert "no /a.wav?" in caught.value.message
+        assert "s3cr3t" not in caught.value.message
+
+
+def test_a_redirect_that_cannot_be_read_is_not_asked_for_again() -> None:
+    error, server = refused(Failed, Reply(302, headers={"Location": "https://0177.0.0.1/?secret=s3cr3t"}))
+    assert error.code == "bad_url"
+    assert len(server.seen) == 1

@@ -67,6 +67,42 @@ def test_a_call_that_is_there_already_is_no_failure(text: str, key: str) -> None
     assert text in got.said
 
 
+@pytest.mark.parametrize("status", [400, 409, 422])
+@pytest.mark.parametrize(
+    "body", [{**E1, "message": "Duplicate external ID."}, {"result": "error", "err": "external_id exists"}]
+)
+def test_an_error_may_say_too_that_the_call_is_there(status: int, body: Any) -> None:
+    got = sort(status, body)
+    assert isinstance(got, Accepted)
+    assert got.already
+    assert f"HTTP {status}" in got.said
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, {"message": "Duplicate external ID."}),
+        (403, {"message": "Duplicate external ID."}),
+        (413, {"message": "Duplicate external ID."}),
+        (409, {"message": "Duplicate group external id"}),
+        (409, {"message": "Conflict"}),
+        (409, b"Duplicate external ID."),
+        (409, b'{"message": "Duplicate external ID.'),
+        (409, b"<html>Duplicate external ID.</html>"),
+        (409, ["Duplicate external ID."]),
+        (400, {**E2, "errors": [{"name": "external_id", "message": "duplicate parameter external_id"}]}),
+        (422, {"message": "external_id already given", "errors": [{"name": "external_id"}]}),
+    ],
+)
+def test_an_error_that_speaks_of_something_else_is_a_refusal(status: int, body: Any) -> None:
+    assert isinstance(sort(status, body), Refused)
+
+
+@pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 302])
+def test_where_nothing_is_known_no_words_help(status: int) -> None:
+    assert isinstance(sort(status, {"result": "error", "err": "Duplicate external ID."}), Unsure)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -212,7 +248,7 @@ HEADERS = st.dictionaries(
     st.sampled_from(["retry-after", "Retry-After", "date", "content-type"]),
     st.one_of(st.text(max_size=30), st.integers().map(str), st.just("Wed, 21 Oct 2015 07:28:00 GMT")),
 )
-STATUSES = st.one_of(st.integers(-1, 1000), st.sampled_from([200, 204, 401, 429, 503]))
+STATUSES = st.one_of(st.integers(-1, 1000), st.sampled_from([200, 204, 400, 401, 409, 422, 429, 503]))
 
 
 @given(STATUSES, HEADERS, BODIES, st.booleans())
@@ -221,7 +257,7 @@ def test_whatever_comes_is_sorted_and_never_too_hopefully(
 ) -> None:
     got = sort_answer(status, headers, body, retry_503=retry_503)
     if isinstance(got, Accepted):
-        assert 200 <= status < 300
+        assert 200 <= status < 300 or (status in {400, 409, 422} and got.already)
     if isinstance(got, NotTaken):
         named = {name.lower() for name in headers}
         assert status in {401, 429} or (status == 503 and retry_503 and "retry-after" in named)

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import json
 import os
+import random
+import re
 import socket
 import subprocess
 import sys
 import textwrap
 import time
 import wave
+import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -134,6 +138,8 @@ def test_the_request_is_a_form_of_known_length_under_the_bearer_token(
         assert head.startswith(b"POST /v2/call/upload HTTP/1.1\r\n")
         assert b"\r\nAuthorization: Bearer token-0\r\n" in head
         assert b"chunked" not in head
+        assert head.lower().count(b"\r\naccept-encoding: identity") == 1
+        assert head.lower().count(b"accept-encoding") == 1
         assert head.endswith(f"\r\nContent-Length: {len(body)}".encode())
         assert body.count(whole) == 1
         assert b'name="recording_file"; filename="crm-7.wav"\r\nContent-Type: audio/wav\r\n' in body
@@ -161,6 +167,47 @@ def test_an_address_is_sent_in_place_of_a_file_and_shown_nowhere() -> None:
     assert "token-0" not in got.message
 
 
+SIGNED = "https://bucket.example/a.wav?X-Amz-Signature=abcdef0123456789"
+TOKEN = "t0ken-s3cr3t-of-the-run"
+
+
+def echo(form: str) -> Scene:
+    """Answer what was sent in confidence, in a form that ``%b`` stands for."""
+
+    async def scene(peer: Peer) -> None:
+        await peer.request()
+        (token,) = re.findall(rb"Authorization: (Bearer \S+)", bytes(peer.heard))
+        await peer.say(form.encode() % (token + b" " + SIGNED.encode()))
+
+    return scene
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        *(f"HTTP/1.1 {status} X\r\n\r\n%b" for status in (200, 302, 400, 401, 403, 413, 429, 500, 503)),
+        'HTTP/1.1 400 X\r\n\r\n{"message": "%b"}',
+        'HTTP/1.1 200 X\r\n\r\n{"result": "error", "err": "Duplicate external ID. %b"}',
+        'HTTP/1.1 400 X\r\n\r\n{"message": "x", "errors": [{"name": "%b", "message": "%%b"}]}',
+        "%b\r\n\r\n",
+        "HTTP/1.1 %b\r\n\r\n",
+        "HTTP/1.1 200 X\r\n%b\r\n\r\n",
+        "HTTP/1.1 200 X\r\nContent-Length: %b\r\n\r\n",
+        "HTTP/1.1 302 X\r\nLocation: http://%b/\r\n\r\n",
+        "HTTP/1.1 302 X\r\nLocation: x:%b\r\n\r\n",
+        "HTTP/1.1 200 X\r\nTransfer-Encoding: %b\r\n\r\n",
+    ],
+)
+def test_what_was_sent_in_confidence_is_in_no_words(form: str) -> None:
+    async def use(bench: Bench, wire: Wire) -> Answer:
+        return await bench.send(CallUpload(FIELDS, recording_url=SIGNED))
+
+    got = play(echo(form), use=use, tokens=ReadyToken(TOKEN, "CONVIRZA_V2_TOKEN"))
+    told = repr(got) + repr(getattr(got, "fatal", None))
+    assert TOKEN not in told
+    assert "abcdef" not in told
+
+
 def test_a_file_and_an_address_are_not_sent_both_nor_neither(audio: Path) -> None:
     for given in ({"path": audio, "recording_url": "https://x/"}, {}):
         with pytest.raises(ValueError, match="one of them"):
@@ -173,6 +220,21 @@ def test_the_part_with_the_audio_has_the_name_that_is_set(upload: CallUpload) ->
         assert b'name="file"; filename=' in wire.peers[0].heard
 
     play(use=use, file_field="file")
+
+
+@pytest.mark.parametrize("cookie", ["a=b; Path=/", "a=b\x9d; Path=/"])
+def test_an_answers_cookie_touches_no_later_upload(cookie: str, upload: CallUpload) -> None:
+    async def sets(peer: Peer) -> None:
+        await peer.request()
+        lines = f"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nSet-Cookie: {cookie}\r\n\r\n"
+        await peer.say(lines.encode("latin-1"))
+
+    async def use(bench: Bench, wire: Wire) -> None:
+        for _ in range(2):
+            assert await bench.send(upload) == Accepted()
+        assert b"cookie" not in wire.peers[1].heard.lower()
+
+    play(sets, use=use)
 
 
 def test_every_upload_has_a_connection_of_its_own(upload: CallUpload) -> None:
@@ -235,6 +297,19 @@ async def no_gzip(peer: Peer) -> None:
     await peer.say(wire_form(200, b"no gzip", Content_Encoding="gzip"))
 
 
+def cut_inside(encoding: str, packed: bytes) -> Scene:
+    """Answer with the start of a compressed body, as if it were all of it."""
+
+    async def scene(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(wire_form(200, packed[:10], Content_Encoding=encoding))
+
+    return scene
+
+
+REFUSAL = b'{"result":"error","err":"Invalid audio format."}'
+
+
 async def cut_refusal(peer: Peer) -> None:
     await peer.request()
     await peer.say(b'HTTP/1.1 422 X\r\nContent-Length: 100\r\n\r\n{"message":')
@@ -282,6 +357,9 @@ async def early_hints(peer: Peer) -> None:
         (cut_body, Unsure, "unreadable_answer"),
         (cut_chunks, Unsure, "unreadable_answer"),
         (no_gzip, Unsure, "unreadable_answer"),
+        (cut_inside("gzip", gzip.compress(REFUSAL)), Unsure, "unreadable_answer"),
+        (cut_inside("deflate", zlib.compress(REFUSAL)), Unsure, "unreadable_answer"),
+        (answer(200, gzip.compress(REFUSAL), Content_Encoding="gzip"), Refused, "refused"),
         (cut_refusal, Refused, "http_422"),
         (never, Unsure, "timeout"),
         (endless, Unsure, "unreadable_answer"),
@@ -298,6 +376,7 @@ async def early_hints(peer: Peer) -> None:
         (answer(403), Refused, "forbidden"),
         (answer(413), Refused, "too_large_for_platform"),
         (answer(200, b'{"result":"error","err":"Invalid disposition."}'), Refused, "refused"),
+        (answer(409, b'{"message":"Duplicate external ID."}'), Accepted, ""),
     ],
     ids=lambda value: getattr(value, "__name__", None) or None,
 )
@@ -313,6 +392,69 @@ def test_a_fault_is_told_for_what_it_is_and_nothing_is_sent_twice(
 
     impatient = {"read": 0.3, "deadline": 0.5} if scene in (never, drips) else {}
     play(scene, use=use, retry=QUICK, **impatient)
+
+
+@pytest.mark.parametrize(
+    "location", [b"mailto:x", b"https:x", b"http://xn--/", b"http://[::1", b"//", b"\xff", b"http://a:99999/"]
+)
+def test_a_redirect_to_nowhere_is_not_looked_at(location: bytes, upload: CallUpload) -> None:
+    async def scene(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(b"HTTP/1.1 302 X\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n")
+
+    async def use(bench: Bench, wire: Wire) -> None:
+        got = await bench.send(upload)
+        assert isinstance(got, Unsure), got
+        assert bench.begun == wire.posts == len(wire.peers) == 1
+
+    play(scene, use=use, retry=QUICK)
+
+
+NOISE = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\nSet-Cookie: a=b; expires=x\r\n\r\n" + b'{"result":"success"}',
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nDate: x\r\n\r\n14\r\n" + b'{"result":"success"}',
+    b"HTTP/1.1 401 X\r\nWWW-Authenticate: Digest x\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 429 X\r\nRetry-After: 1e309\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 503 X\r\nRetry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 302 X\r\nLocation: https://h/a\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, br, deflate\r\nContent-Length: 3\r\n\r\nabc",
+]
+
+
+def garbled(draw: random.Random) -> bytes:
+    raw = bytearray(draw.choice(NOISE))
+    for _ in range(draw.randrange(1, 4)):
+        at = draw.randrange(len(raw))
+        raw[at : at + draw.randrange(3)] = draw.randbytes(draw.randrange(3))
+    return bytes(raw)
+
+
+def test_garbled_answers_are_answers_all_the_same(
+    upload: CallUpload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pacer, "UNNAMED_PAUSE", 0.0)
+    draw = random.Random(7)
+    said = b""
+
+    async def scene(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(said)
+
+    async def use(bench: Bench, wire: Wire) -> None:
+        nonlocal said
+        for _ in range(150):
+            said = garbled(draw)
+            before, begun = wire.posts, bench.begun
+            got = await bench.send(upload)
+            assert isinstance(got, Accepted | Refused | NotTaken | Unsure)
+            assert bench.begun - begun == wire.posts - before <= 2
+            if wire.posts - before == 2:
+                assert b" 401" in said
+            if isinstance(got, Accepted):
+                assert re.match(rb"HTTP/1.\d 2\d\d", said), said
+                assert b'"result":"success"' in said
+
+    play(scene, use=use)
 
 
 def test_what_comes_before_the_answer_is_not_the_answer(upload: CallUpload) -> None:
@@ -672,9 +814,10 @@ def test_a_file_that_changes_between_two_attempts_is_not_sent_again(upload: Call
         await peer.say(wire_form(429, Retry_After="0"))
 
     async def use(bench: Bench, wire: Wire) -> None:
-        with pytest.raises(Failed, match="bytes") as caught:
-            await bench.send(upload)
-        assert caught.value.code == "source_changed"
+        got = await bench.send(upload)
+        assert isinstance(got, NotTaken), got
+        assert (got.code, got.fatal) == ("source_changed", None)
+        assert "1,000,000 bytes" in got.message
         assert bench.begun == wire.posts == 1
 
     play(grows, use=use, retry=QUICK)

@@ -10,9 +10,10 @@ from mediapipe.imports.intents import Intent, differences, intent_of, marker_of
 from mediapipe.ledger.interface import Scope
 
 NOON = datetime(2026, 2, 14, 12, tzinfo=UTC)
+FIELDS = {"caller_id": "18015551234", "caller_name": '=Zoë, "x"'}
 FULL = Intent(
-    "a", NOON, {"caller_id": "18015551234", "caller_name": "=Zoë, \"x\""}, 61.25, "ab" * 32, "cd" * 32, 12, 34,
-    56, "/calls/a.wav", "mediapipe-1", NOON, NOON, "run-1", True, "77", "marker",
+    "a", NOON, FIELDS, 61.25, "ab" * 32, "cd" * 32, 12, 34, 56,
+    "/calls/a.wav", "mediapipe-1", NOON, NOON, "run-1", True, "77", "marker",
 )  # fmt: skip
 
 texts = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)

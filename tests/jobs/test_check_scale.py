@@ -13,7 +13,24 @@ import pytest
 
 from tests.jobs.test_archive_scale import MEASURE, MEMORY_RATIO
 
-HEADER = "recording_file,external_id,call_date,caller_id,group_id,caller_name,duration,is_outbound\n"
+HEADER = (
+    "recording_file,external_id,call_date,caller_id,tracking_number,group_id,caller_name,duration,"
+    "is_outbound,disposition,zip_code\n"
+)
+AREAS = (801, 385, 212, 646, 303, 720, 416, 206, 512, 702)
+OFFSETS = ("Z", "-07:00", "-06:00", "+01:00", "+05:30")
+ENDS = ("ANSWERED", "no answer", "BUSY", "")
+
+
+def line(row: int) -> str:
+    """Return a row as a platform would export it: no two of the same caller or time."""
+    moment = f"{2014 + row % 11}-{1 + row % 12:02}-{1 + row % 28:02}T{row % 24:02}:{row % 60:02}:{row % 59:02}"
+    area, number = AREAS[row % 10], row * 7_919 % 7_000_000
+    caller = f"({area}) {220 + number // 10_000:03}-{number % 10_000:04}"
+    return (
+        f'a.wav,call-{row:08},{moment}{OFFSETS[row % 5]},{caller},+1801582{row % 500:04},{77 + row % 9},'
+        f'"Bob, the {row}th",0:03:02,yes,{ENDS[row % 4]},{row * 37 % 100_000:05}\n'
+    )
 
 
 def measured(folder: Path, count: int, *flags: str) -> tuple[dict[str, Any], int]:
@@ -22,10 +39,7 @@ def measured(folder: Path, count: int, *flags: str) -> tuple[dict[str, Any], int
     (folder / "a.wav").touch()
     with (folder / "m.csv").open("w") as file:
         file.write(HEADER)
-        file.writelines(
-            f'a.wav,call-{row:08},2026-02-03T04:05:06Z,18015551234,77,"Bob, the {row}th",0:03:02,yes\n'
-            for row in range(count)
-        )
+        file.writelines(map(line, range(count)))
     env = {**os.environ, "MEDIAPIPE_STATE_DIR": str(folder / "state")}
     command = [
         sys.executable,
