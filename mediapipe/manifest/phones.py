@@ -33,9 +33,7 @@ SENTINELS = frozenset(
 )
 """What systems write where no number was shown, in lower case and without a leading ``+`` or ``+1``."""
 
-_USUAL = re.compile(
-    r"(?:\+?1[-. ]?)?(?:\([2-9]\d\d\)|[2-9]\d\d)[-. ]?[2-9]\d\d[-. ]?\d{4}", re.ASCII
-)
+_USUAL = re.compile(r"(?:\+?1[-. ]?)?(?:\([2-9]\d\d\)|[2-9]\d\d)[-. ]?[2-9]\d\d[-. ]?\d{4}", re.ASCII)
 """How numbers of the United States and Canada are usually written."""
 _MARKS = str.maketrans("", "", "+-. ()")
 _EXTENSION = re.compile(

@@ -26,20 +26,22 @@ class Source:
     """The bytes of one manifest; ``where`` is what messages call it, ``packed`` whether gzip is taken off.
 
     Stdin is kept in a nameless file, in ``folder`` or where the system keeps such, as long as this object
-    lives; nothing of it outlives the process. Raises ``UsageError`` for what cannot be read, ``DiskFull``.
+    lives; nothing of it outlives the process. A file stays open as long, so that another one put in its place
+    changes nothing. Raises ``UsageError`` for what cannot be read, or was changed meanwhile, ``DiskFull``.
     """
 
     def __init__(self, path: Path, stdin: BinaryIO | None = None, folder: Path | None = None) -> None:
         self.path = path
-        self._kept: IO[bytes] | None = None
         self.packed = False
         if path == STDIN:
             self.where = "manifest on stdin"
-            self._kept = _keep(stdin or sys.stdin.buffer, folder)
-            weakref.finalize(self, self._kept.close)
+            self._kept: IO[bytes] = _keep(stdin or sys.stdin.buffer, folder)
         else:
             self.where = f"manifest {path}"
             self._must_be_a_file()
+            self._kept = self._opened()
+        weakref.finalize(self, self._kept.close)
+        self._stamp = self._now()
         with self.reading() as file:
             # Not by the name: browsers unpack what they load and leave the name as it was.
             self.packed = file.read(len(_GZIP)) == _GZIP
@@ -62,15 +64,26 @@ class Source:
                 if self.packed:
                     file = stack.enter_context(gzip.GzipFile(fileobj=file))  # type: ignore[assignment]
                 yield file
+            if self._now() != self._stamp:
+                hint = "what was read of it counts; run it again for the rest"
+                raise UsageError(f"{self.where}: was changed while it was read", hint=hint)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             problem = f"{self.where}: its gzip data is damaged: {error}"
             raise UsageError(problem, hint="pack it again, or give it unpacked") from None
         except OSError as error:
             raise UsageError(f"{self.where}: cannot be read: {error.strerror or error}") from None
 
-    def _open(self) -> BinaryIO:
-        if self._kept is None:
+    def _opened(self) -> IO[bytes]:
+        try:
             return self.path.open("rb")
+        except OSError as error:
+            raise UsageError(f"{self.where}: cannot be read: {error.strerror or error}") from None
+
+    def _now(self) -> tuple[int, int]:
+        found = os.fstat(self._kept.fileno())
+        return found.st_size, found.st_mtime_ns
+
+    def _open(self) -> BinaryIO:
         return io.BufferedReader(_Again(self._kept))
 
 

@@ -118,3 +118,29 @@ def test_no_room_for_stdin_is_said_so(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Full())
     with pytest.raises(DiskFull, match="stdin cannot be kept: No space left"):
         Source(STDIN, io.BytesIO(TEXT))
+
+
+def test_a_file_that_is_replaced_is_read_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_bytes(b"first")
+    source = Source(path)
+    other = tmp_path / "other"
+    other.write_bytes(b"second")
+    other.rename(path)
+    with source.reading() as file:
+        assert file.read() == b"first"
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_said_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_bytes(b"first")
+    source = Source(path)
+
+    def read_while_somebody_writes() -> None:
+        with source.reading() as file:
+            file.read()
+            with path.open("ab") as more:
+                more.write(b"more")
+
+    with pytest.raises(UsageError, match="was changed while it was read"):
+        read_while_somebody_writes()
