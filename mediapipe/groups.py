@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from mediapipe.convirza.groups import Group
 from mediapipe.errors import CredentialsError, ItemError, Transient
 
-_SEARCHES = 100
+_SEARCHES = 20
 _COMPARED = 2_000
-"""Comparing letter by letter is slow, and the first hundred unknown groups show what is the matter."""
+"""Comparing letter by letter is slow, and the first twenty unknown groups show what is the matter."""
 
 _UNKNOWN = "is no group of the account"
 
@@ -108,7 +108,8 @@ def _unresolved(
 
 def _nearest(column: str, value: str, groups: Sequence[Group]) -> str:
     """Return what was probably meant: the group of this name, or an id that looks like it."""
-    ids = {group: group.group_id if column == "group_id" else group.ext_id for group in groups}
-    named = [one for group, one in ids.items() if one and group.name.casefold() == value.casefold()]
-    some = [one for one in ids.values() if one][:_COMPARED]
+    pairs = [(group.group_id if column == "group_id" else group.ext_id, group.name) for group in groups]
+    meant = value.casefold()
+    named = [one for one, name in pairs if one and name.casefold() == meant]
+    some = [one for one, _ in pairs if one][:_COMPARED]
     return (named or difflib.get_close_matches(value, some, n=1) or [""])[0]

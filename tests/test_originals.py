@@ -457,36 +457,49 @@ def test_an_address_that_leads_inside_is_not_lent(tmp_path: Path, host: str) -> 
 KEYS = ["a.wav", "a b+c/d#e?f=é.wav", ".hidden", "a//b/c", "%41.wav", "/slash first.wav", "日本.ulaw"]
 
 
-@pytest.mark.parametrize("key", KEYS)
-@pytest.mark.parametrize("scheme", ["s3", "S3"])
-def test_an_object_of_any_name_is_fetched_and_lent(
-    s3: RunningS3, tmp_path: Path, key: str, scheme: str
-) -> None:
+def test_an_object_of_any_name_is_fetched_and_lent(s3: RunningS3, tmp_path: Path) -> None:
     bucket = s3.make_bucket()
-    with s3.client() as client:
-        client.put_object(Bucket=bucket, Key=key, Body=BODY)
-    original, held = fetch(tmp_path, f"{scheme}://{bucket}/{key}")
-    assert held == BODY
-    assert original.sha256 == hashlib.sha256(BODY).hexdigest()
-    assert original.source == f"s3://{bucket}/{key}"
-    assert original.path.suffix in {".wav", ".ulaw", ""}
-    address = run(tmp_path, lambda originals: originals.lent(f"{scheme}://{bucket}/{key}"))
-    assert parse_qs(urlsplit(address).query)["X-Amz-Expires"] == ["600"]
-    assert httpx.get(address).content == BODY
+
+    async def ask(originals: Originals) -> None:
+        for key in KEYS:
+            body = sound(key)
+            with s3.client() as client:
+                client.put_object(Bucket=bucket, Key=key, Body=body)
+            for scheme in ("s3", "S3"):
+                async with originals.fetched(f"{scheme}://{bucket}/{key}") as original:
+                    assert await anyio.Path(original.path).read_bytes() == body
+                    assert stat.S_IMODE(original.path.stat().st_mode) == 0o600
+                assert original.sha256 == hashlib.sha256(body).hexdigest()
+                assert original.source == f"s3://{bucket}/{key}"
+                assert original.path.suffix in {".wav", ".ulaw", ""}
+            address = await originals.lent(f"s3://{bucket}/{key}")
+            assert parse_qs(urlsplit(address).query)["X-Amz-Expires"] == ["600"]
+            async with httpx.AsyncClient() as client_of_the_platform:
+                assert (await client_of_the_platform.get(address)).content == body, key
+
+    run(tmp_path, ask)
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("key", ["a/../b.wav", "./a.wav", "a/.."])
 def test_an_object_whose_address_would_be_tidied_on_the_way_is_fetched_but_not_lent(
-    s3: RunningS3, tmp_path: Path, key: str
+    s3: RunningS3, tmp_path: Path
 ) -> None:
     """Programs take dots out of an address before they ask, and then the signature is of another one."""
     bucket = s3.make_bucket()
-    with s3.client() as client:
-        client.put_object(Bucket=bucket, Key=key, Body=BODY)
-    assert fetch(tmp_path, f"s3://{bucket}/{key}")[1] == BODY
-    with pytest.raises(Rejected) as caught:
-        run(tmp_path, lambda originals: originals.lent(f"s3://{bucket}/{key}"))
-    assert caught.value.code == "bad_address"
+
+    async def ask(originals: Originals) -> None:
+        for key in ("a/../b.wav", "./a.wav", "a/.."):
+            with s3.client() as client:
+                client.put_object(Bucket=bucket, Key=key, Body=BODY)
+            async with originals.fetched(f"s3://{bucket}/{key}") as original:
+                assert original.size == len(BODY)
+            with pytest.raises(Rejected) as caught:
+                await originals.lent(f"s3://{bucket}/{key}")
+            assert caught.value.code == "bad_address"
+        for key in (".hidden", "..wav", "a/...", "a..b/c"):
+            assert await originals.lent(f"s3://{bucket}/{key}")
+
+    run(tmp_path, ask)
 
 
 def test_a_lent_address_of_an_object_is_in_no_log(

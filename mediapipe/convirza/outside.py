@@ -11,7 +11,6 @@ import ipaddress
 import socket
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from http.cookiejar import DefaultCookiePolicy
 
 import anyio
 import httpx
@@ -122,11 +121,10 @@ class PublicOnly(httpx.AsyncBaseTransport):
 async def open_outside(
     timeouts: Timeouts, *, connections: int, allowed: Collection[Origin] = ()
 ) -> AsyncIterator[HttpClient]:
-    """Open a client for addresses that a manifest names. It keeps no cookies: nobody sees one again."""
+    """Open a client for addresses that a manifest names."""
 
     def transport() -> PublicOnly:
         return PublicOnly(allowed, connections=connections)
 
     async with open_http(timeouts, connections=connections, transport=transport) as http:
-        http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
         yield http

@@ -13,7 +13,6 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import anyio
@@ -63,9 +62,8 @@ class Posted:
 
 @asynccontextmanager
 async def open_posts(timeouts: Timeouts, *, connections: int) -> AsyncIterator[HttpClient]:
-    """Open a client for :func:`post_once`. It keeps no cookies: a bad one would spoil all that follows."""
+    """Open a client for :func:`post_once`: every request gets a connection of its own."""
     async with open_http(timeouts, connections=connections, kept_alive=0) as http:
-        http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         yield http
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, quote_plus
 
@@ -78,6 +79,8 @@ async def open_http(
         headers={"User-Agent": USER_AGENT},
         transport=transport() if transport else None,
     ) as client:
+        # Nobody here needs one, and one with an accent in it would spoil every request that follows.
+        client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
         yield client
 
 
@@ -243,13 +246,37 @@ class Session:
             self.requests += 1
             headers = bearing(token)
             # The read timeout is between two chunks; an answer that drips has this one to meet.
-            with translated(doing), anyio.fail_after(self.deadline):
+            sound = self._base.startswith(("https://", "http://")) and "\0" not in self._base
+            with (
+                _of_the_far_side(doing, token, reached=sound),
+                translated(doing),
+                anyio.fail_after(self.deadline),
+            ):
                 response = await self._http.get(self._base + path, params=params, headers=headers)
             words = without(response.content, token)
             error = failure(response.status_code, response.headers, words, doing=doing)
             if isinstance(error, Transient):  # inside the turn, so that pacing learns of it
                 raise error
         return response
+
+
+@contextmanager
+def _of_the_far_side(doing: str, token: str, *, reached: bool) -> Iterator[None]:
+    """Sort what only an answer can be the cause of, where our own address is one (``reached``).
+
+    httpx reads a ``Location`` that it does not follow, and its words may quote what came back.
+    """
+    try:
+        yield
+    except (UsageError, UnicodeError) as error:
+        if not reached:
+            raise
+        raise Transient(
+            f"{doing}: the answer cannot be read: {type(error).__name__}", code="network"
+        ) from None
+    except Transient as error:
+        said = without(error.message.encode(), token).decode("utf-8", "replace")
+        raise Transient(said, code=error.code, retry_after=error.retry_after) from None
 
 
 _SECRETS = {"password", "client_secret", "refresh_token"}

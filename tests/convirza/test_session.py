@@ -470,6 +470,47 @@ def test_a_login_that_the_platform_echoes_is_not_repeated(kind: str, status: int
             assert "cl13nt-s3cr3t" not in told(caught.value)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 302 Found\r\nLocation: mailto:x\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://xn--/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 oh token-s3cr3t no\r\n\r\n",
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_passing_and_shows_no_token(answer: bytes) -> None:
+    async def scene(peer: Peer) -> None:
+        await peer.head()
+        await peer.say(answer)
+
+    async def main() -> None:
+        async with wired(scene) as wire, open_http(Timeouts(2, 2, 2, 2), connections=1) as http:
+            tokens = ReadyToken("token-s3cr3t", "VARIABLE")
+            session = Session(http, wire.url, tokens, Pacer(AdaptiveLimit(1), Pause()), QUICK)
+            with pytest.raises((Transient, Failed)) as caught:
+                await session.get("/x", doing="x")
+            assert "token-s3cr3t" not in told(caught.value)
+
+    anyio.run(main)
+
+
+def test_a_cookie_that_no_header_can_carry_spoils_nothing() -> None:
+    async def scene(peer: Peer) -> None:
+        for _ in range(2):
+            assert b"cookie" not in (await peer.head()).lower()
+            body = b'{"data": 1}'
+            head = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=\xc3\xa9\r\nContent-Length: 11\r\n\r\n"
+            await peer.say(head + body)
+
+    async def main() -> None:
+        async with wired(scene) as wire, open_http(Timeouts(2, 2, 2, 2), connections=1) as http:
+            session = Session(http, wire.url, Counter(), Pacer(AdaptiveLimit(1), Pause()), QUICK)
+            for _ in range(2):
+                assert (await session.get("/x", doing="x")).body == {"data": 1}
+
+    anyio.run(main)
+
+
 def test_a_base_that_is_no_url_is_a_wrong_setting() -> None:
     async def main() -> None:
         async with open_http(Timeouts(1, 1, 1, 1), connections=1) as http:

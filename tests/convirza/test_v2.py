@@ -176,7 +176,7 @@ def echo(form: str) -> Scene:
 
     async def scene(peer: Peer) -> None:
         await peer.request()
-        (token,) = re.findall(rb"Authorization: (Bearer \S+)", bytes(peer.heard))
+        (token,) = re.findall(rb"Authorization: Bearer (\S+)", bytes(peer.heard))
         await peer.say(form.encode() % (token + b" " + SIGNED.encode()))
 
     return scene

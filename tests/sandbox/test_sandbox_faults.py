@@ -235,6 +235,24 @@ def test_upload_answers(api):
     assert len(api.box.state.uploads) == 2
 
 
+@pytest.mark.parametrize("how", ["drop", "500", "504", "hang", "html"])
+def test_what_was_refused_was_not_committed_and_its_answer_is_not_spoilt(api, how):
+    api.box.state.faults.set(
+        [FaultRule(name=f"upload_commit_then_{how}", seconds=0.1), FaultRule(name="upload_duplicate_refused")]
+    )
+    assert api.upload(whole(api), group_id="77").json()["err"] == "You are unauthorized for this group."
+    assert api.upload(whole(api), caller_id="").status_code == 400
+    assert not api.box.state.uploads
+    for _ in range(2):
+        try:
+            answer = api.upload(whole(api), external_id="a")
+        except httpx.RemoteProtocolError:
+            answer = None
+    assert answer is not None
+    assert answer.json() == {"result": "error", "err": "Duplicate external ID."}
+    assert [upload.external_id for upload in api.box.state.uploads] == ["a"]
+
+
 @covers("upload_indexed_late")
 def test_upload_shows_in_the_list_late(api):
     on(api, "upload_indexed_late", seconds=0.2)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 import pytest
 
@@ -37,6 +39,41 @@ def test_who_is_no_admin_may_not_list_groups() -> None:
         listed(2)
     with pytest.raises(Transient):
         listed(1, FaultRule(name="groups_500"))
+
+
+def page(api: Any, **query: Any) -> tuple[int, list[int]]:
+    url = f"{api.env['CONVIRZA_V3_URL']}/groups/list"
+    answer = api.http.get(url, params=query, headers=api.v3_headers)
+    assert answer.status_code == 200, answer.text
+    data = answer.json()["data"]
+    assert {group["status"] for group in data["groups"]} <= {"active"}
+    return data["total"], [group["org_unit_id"] for group in data["groups"]]
+
+
+def test_groups_come_in_pages_and_by_name(shared: Any) -> None:
+    assert page(shared) == (4, [1200, 1201, 1202, 1203])
+    assert page(shared, limit=3) == (4, [1200, 1201, 1202])
+    assert page(shared, limit=3, offset=3) == (4, [1203])
+    assert page(shared, offset=4) == (4, [])
+    assert page(shared, group_name="solar") == (1, [1202])
+    assert page(shared, group_name="division", limit=1, offset=1) == (3, [1202])
+    assert page(shared, group_name="nothing") == (0, [])
+
+
+@pytest.mark.parametrize("query", [{"limit": "x"}, {"offset": ""}, {"limit": -1}, {"offset": -1}])
+def test_a_page_that_is_none_is_refused(shared: Any, query: Any) -> None:
+    url = f"{shared.env['CONVIRZA_V3_URL']}/groups/list"
+    assert shared.http.get(url, params=query, headers=shared.v3_headers).status_code == 400
+
+
+def test_groups_need_a_v3_token_of_an_admin(shared: Any, sandbox: Any) -> None:
+    url = f"{shared.env['CONVIRZA_V3_URL']}/groups/list"
+    assert shared.http.get(url).status_code == 401
+    assert shared.http.get(url, headers=shared.v2_headers).status_code == 401
+    for role in (2, 3):
+        other = sandbox(role_id=role)
+        url = f"{other.env['CONVIRZA_V3_URL']}/groups/list"
+        assert other.http.get(url, headers=other.v3_headers).status_code == 403
 
 
 def resolved(error: Exception | None = None) -> Resolution:
