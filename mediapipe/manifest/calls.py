@@ -25,6 +25,7 @@ from mediapipe.manifest.values import (
 )
 from mediapipe.manifest.words import (
     LONGEST_ID,
+    NULLS,
     folded,
     readers,
 )
@@ -121,9 +122,9 @@ class CallReader:
         problems, warnings = _damage(names, cells)
         if self._words or self._nothing:
             filled = self._translated(filled)
-        if not _NULLS.isdisjoint(filled.values()):
+        if not NULLS.isdisjoint(filled.values()):
             problems += _nulls(filled)
-            filled = {name: text for name, text in filled.items() if text not in _NULLS}
+            filled = {name: text for name, text in filled.items() if text not in NULLS}
         problems += _missing(filled)
         external_id = filled.get("external_id", "")
         self._identity(external_id, row, cells, problems, warnings)
@@ -306,15 +307,12 @@ def _damage(names: Sequence[str], cells: Sequence[str]) -> tuple[list[Problem], 
     )
 
 
-_NULLS = frozenset(("null", "NULL", "Null", "None", "none", "N/A", "n/a", "#N/A"))
-
-
 def _nulls(filled: Mapping[str, str]) -> list[Problem]:
     hint = 'if it means nothing, say so: manifest.null_words = ["NULL", "N/A"]'
     return [
         Problem("null_word", "is no value", name, text, hint)
         for name, text in filled.items()
-        if text in _NULLS and name in API_FIELDS
+        if text in NULLS and name in API_FIELDS
     ]
 
 

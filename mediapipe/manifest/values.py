@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 BOOLEANS = {
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
@@ -26,6 +27,7 @@ def read_boolean(word: str) -> bool:
     return found
 
 
+@lru_cache(maxsize=8192)
 def read_duration(word: str) -> float:
     """Return a length in seconds; raises ``ValueError`` for anything unclear.
 

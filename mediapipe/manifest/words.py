@@ -21,6 +21,9 @@ TEXTS = (
 LONGEST_TEXT = 255
 LONGEST_ID = 200
 
+NULLS = frozenset(("null", "NULL", "Null", "None", "none", "N/A", "n/a", "#N/A"))
+"""What other systems write for nothing. Never sent: the API would keep the word."""
+
 _INTEGER = re.compile(r"[1-9]\d{0,17}", re.ASCII)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _SEVERAL = re.compile(r"[,;|]")
@@ -135,6 +138,8 @@ def tags(name: str, text: str, separator: str) -> Said:
     """Return the tags of a cell as one text."""
     if separator and separator in text:
         names = [tag.strip() for tag in text.split(separator) if tag.strip()]
+        if not NULLS.isdisjoint(names):
+            return "", Problem("null_word", "names a tag that is none", name, text, "take it out"), None
         said = f"is sent as {len(names)} tags with commas between them"
         sent, wrong, _ = free_text(name, ",".join(names))
         return sent, wrong, Problem("several_tags", said, name, text)

@@ -24,11 +24,13 @@ ENDS = ("ANSWERED", "no answer", "BUSY", "")
 
 def line(row: int) -> str:
     """Return a row as a platform would export it: no two of the same caller or time."""
-    moment = f"{2014 + row % 11}-{1 + row % 12:02}-{1 + row % 28:02}T{row % 24:02}:{row % 60:02}:{row % 59:02}"
+    moment = (
+        f"{2014 + row % 11}-{1 + row % 12:02}-{1 + row % 28:02}T{row % 24:02}:{row % 60:02}:{row % 59:02}"
+    )
     area, number = AREAS[row % 10], row * 7_919 % 7_000_000
     caller = f"({area}) {220 + number // 10_000:03}-{number % 10_000:04}"
     return (
-        f'a.wav,call-{row:08},{moment}{OFFSETS[row % 5]},{caller},+1801582{row % 500:04},{77 + row % 9},'
+        f"a.wav,call-{row:08},{moment}{OFFSETS[row % 5]},{caller},+1801582{row % 500:04},{77 + row % 9},"
         f'"Bob, the {row}th",0:03:02,yes,{ENDS[row % 4]},{row * 37 % 100_000:05}\n'
     )
 

@@ -285,7 +285,44 @@ def test_several_tags_need_a_separator_that_was_said(tmp_path: Path) -> None:
     assert codes(read(tmp_path, tag_name="x" * 256)) == ["text_too_long"]
 
 
-# Item 15: whose number is it?
+@pytest.mark.parametrize("number", range(1, 6))
+def test_custom_sources_are_sent_as_they_stand_up_to_their_length(tmp_path: Path, number: int) -> None:
+    name = f"custom_source_type_{number}"
+    assert read(tmp_path, **{name: "Yelp, Ads ☂"}).fields[name] == "Yelp, Ads ☂"
+    assert read(tmp_path, **{name: "x" * 255}).problems == ()
+    assert codes(read(tmp_path, **{name: "x" * 256})) == ["text_too_long"]
+
+
+@pytest.mark.parametrize("text", ["null|", "Lead | N/A", " | none"])
+def test_a_tag_that_is_nothing_is_never_sent(tmp_path: Path, text: str) -> None:
+    found = read(tmp_path, options(tag_separator="|"), tag_name=text)
+    assert codes(found) == ["null_word"]
+    assert "tag_name" not in found.fields
+
+
+# Item 11: ids that clash.
+def test_two_names_of_a_group_are_both_sent_and_said(tmp_path: Path) -> None:
+    found = read(tmp_path, group_ext_id="sales")
+    assert found.problems == ()
+    assert [one.code for one in found.warnings] == ["two_groups"]
+    assert (found.fields["group_id"], found.fields["group_ext_id"]) == ("77", "sales")
+
+
+# Item 15: one call, several recordings; whose number is it?
+def test_a_second_recording_of_a_call_is_never_merged_into_the_first(
+    reader: CallReader, tmp_path: Path
+) -> None:
+    (tmp_path / "b.wav").write_bytes(b"RIFF")
+    assert row(reader, 1).problems == ()
+    assert codes(row(reader, 2, recording_file="b.wav")) == ["duplicate_external_id"]
+
+
+@pytest.mark.parametrize("ours", ["tracking_number", "ring_to"])
+def test_either_number_of_ones_own_as_the_customers_is_warned_of(tmp_path: Path, ours: str) -> None:
+    found = read(tmp_path, is_outbound="true", **{ours: GOOD["caller_id"]})
+    assert [one.code for one in found.warnings] == ["numbers_swapped"]
+
+
 def test_an_outbound_call_whose_numbers_are_swapped_is_warned_of(tmp_path: Path) -> None:
     swapped = read(tmp_path, is_outbound="true", tracking_number="18015551234", caller_id="18015551234")
     assert "numbers_swapped" in [one.code for one in swapped.warnings]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediapipe.manifest.moments import NotAMoment, api_text, read_moment
@@ -100,6 +100,54 @@ def test_every_instant_survives_whatever_its_offset(moment: datetime, minutes: i
     text = f"{there.replace(tzinfo=None).isoformat()}{sign}{ahead[0]:02}:{ahead[1]:02}"
     assert read(text) == moment
     assert read(api_text(moment)) == moment
+
+
+@given(
+    st.from_regex(
+        r"\A[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](Z|[+-][01][0-9]:[0-6][0-9])\Z"
+    )
+)
+@settings(max_examples=300)
+def test_the_usual_way_to_write_a_date_is_read_as_any_other_is(text: str) -> None:
+    """The same text with a fraction goes the long way."""
+    at = 19
+    said: list[object] = []
+    for one in (text, f"{text[:at]}.000{text[at:]}"):
+        try:
+            said.append(read(one))
+        except NotAMoment as error:
+            said.append((error.code, error.what))
+    assert said[0] == said[1]
+
+
+# Clocks go from the first wall time to the second.
+CHANGES = [
+    (NEW_YORK, datetime(2025, 11, 2, 1), "dst_fold", 5),
+    ("Europe/Berlin", datetime(2025, 10, 26, 2), "dst_fold", 0),
+    (NEW_YORK, datetime(2025, 3, 9, 2), "dst_gap", 6),
+    ("Europe/Berlin", datetime(2025, 3, 30, 2), "dst_gap", 0),
+]
+
+
+@pytest.mark.parametrize(("zone", "begin", "wrong", "hour"), CHANGES)
+@given(seconds=st.integers(0, 3599))
+def test_each_second_of_a_change_of_clocks_is_what_was_said(
+    zone: str, begin: datetime, wrong: str, hour: int, seconds: int
+) -> None:
+    span = timedelta(seconds=seconds)
+    text = (begin + span).isoformat()
+    assert code(text, zone) == wrong
+    first = begin.replace(hour=hour, tzinfo=UTC) + span
+    assert read(text, zone, "earlier") == first
+    assert read(text, zone, "later") == first + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(("zone", "begin", "wrong", "hour"), CHANGES)
+def test_the_seconds_before_and_after_a_change_are_one_instant(
+    zone: str, begin: datetime, wrong: str, hour: int
+) -> None:
+    for there in (begin - timedelta(seconds=1), begin + timedelta(hours=1)):
+        assert len({read(there.isoformat(), zone, dst) for dst in ("error", "earlier", "later")}) == 1
 
 
 @given(moments)

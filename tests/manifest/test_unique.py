@@ -26,6 +26,14 @@ def test_it_grows_and_forgets_nobody() -> None:
     assert rows.first("call-20001", 20_001) is None
 
 
+def test_the_mark_that_came_with_a_text_comes_back_whatever_grew_since() -> None:
+    rows = FirstRows()
+    for row in range(1, 5_001):
+        assert rows.first_marked(f"\udc80{row}", row, row * 7) is None
+    found = [rows.first_marked(f"\udc80{row}", 1, 1) for row in range(1, 5_001)]
+    assert found == [(row, row * 7) for row in range(1, 5_001)]
+
+
 def test_a_hundred_thousand_rows_take_less_than_60_bytes_each() -> None:
     tracemalloc.start()
     try:
