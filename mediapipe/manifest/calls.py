@@ -42,7 +42,8 @@ _NEEDED = frozenset(REQUIRED)
 _LOST = "\ufffd"
 _PHONES = ("caller_id", "tracking_number", "ring_to")
 _BOOLEANS = ("swap_channels", "is_outbound", "transcribe")
-_ROUNDED = re.compile(r"[1-9]\d{11,}0{4,}", re.ASCII)
+_ROUNDED = re.compile(r"[1-9]\d{12,}000", re.ASCII)
+"""More than 15 digits, and none at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +147,16 @@ class CallReader:
             duration = _typed(
                 read_duration, filled[DURATION], DURATION, "not_a_duration", DURATION_HELP, warnings
             )
-        path = cells[names.index("recording_file")] if "recording_file" in filled else ""
+        path = filled.get("recording_file", "")
+        if path and path == (raw := cells[names.index("recording_file")]).strip():
+            path = raw  # not translated, so blanks and all
         file, remote = self._recording(path, filled.get("recording_url", ""), problems)
         if booleans.get("is_outbound"):
             warnings += _direction(fields)
         return CallRow(
-            row=row,
-            line=line,
-            external_id=external_id,
+            row,
+            line,
+            external_id,
             recording=path or filled.get("recording_url", ""),
             file=file,
             remote=remote,
@@ -193,7 +196,7 @@ class CallReader:
             return
         name = "external_id"
         if is_spoilt(external_id):
-            hint = "a spreadsheet has rounded it: format the column as text and export again"
+            hint = "a spreadsheet has made a number of it: format the column as text and export again"
             problems.append(Problem("spoilt_number", "is no id", name, external_id, hint))
             return
         if len(external_id) > LONGEST_ID or not external_id.isprintable():
@@ -204,7 +207,7 @@ class CallReader:
             )
             problems.append(Problem("unusable_id", what, name, external_id, "give it a plain id"))
             return
-        if _ROUNDED.fullmatch(external_id):
+        if external_id[-1] == "0" and _ROUNDED.fullmatch(external_id):
             hint = "spreadsheets keep 15 digits of a number"
             warnings.append(Problem("perhaps_rounded", "may have been rounded", name, external_id, hint))
         mark = hash(tuple(cells)) & 0xFFFFFFFF
@@ -276,7 +279,7 @@ class CallReader:
             return "", ""
         if "\0" in path:  # said already, and no system call takes it
             return "", ""
-        if url or _SCHEME.match(path.strip()):
+        if url or (":" in path and _SCHEME.match(path.strip())):
             remote = url or path.strip()
             wrong = _address(remote, RECORDINGS[bool(url)])
             if wrong is None:
@@ -318,8 +321,9 @@ def _nulls(filled: Mapping[str, str]) -> list[Problem]:
 
 def _direction(fields: Mapping[str, str]) -> list[Problem]:
     """Return a warning for an outbound call whose numbers look swapped."""
-    caller = fields.get("caller_id")
-    if caller and caller in (fields.get("tracking_number"), fields.get("ring_to")):
+    caller = fields.get("caller_id", "")
+    end = caller[-10:]  # one column may have the country code and the other not
+    if end and end in (fields.get("tracking_number", "")[-10:], fields.get("ring_to", "")[-10:]):
         hint = "of an outbound call, caller_id is the customer's number"
         return [Problem("numbers_swapped", "is a number of your own as well", "caller_id", caller, hint)]
     return []

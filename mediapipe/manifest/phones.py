@@ -35,7 +35,9 @@ SENTINELS = frozenset(
 
 _USUAL = re.compile(r"(?:\+?1[-. ]?)?(?:\([2-9]\d\d\)|[2-9]\d\d)[-. ]?[2-9]\d\d[-. ]?\d{4}", re.ASCII)
 """How numbers of the United States and Canada are usually written."""
-_MARKS = str.maketrans("", "", "+-. ()")
+_MARKS = str.maketrans("", "", "+-. ()\u00a0")
+LONGEST = 60
+"""Characters of a cell that are looked at: the patterns below are slow on what goes on for pages."""
 _EXTENSION = re.compile(
     r"(?:\s*(?:;ext=|,?\s*ext\.?|,?\s*extension|\s*x|#)\s*)(\d{1,7})\s*$", re.IGNORECASE | re.ASCII
 )
@@ -81,6 +83,9 @@ def read_phone(text: str, region: str = "US", form: Form = "as_given") -> Phone:
 
 
 def _read(text: str, region: str, form: Form) -> Phone:
+    if len(text) > LONGEST:
+        what = f"has {len(text)} characters, too many for a telephone number"
+        raise NotANumber("not_a_number", what, "write one number, and nothing else")
     _refuse_known(text)
     doubts: list[tuple[str, str]] = []
     main = text
@@ -93,11 +98,16 @@ def _read(text: str, region: str, form: Form) -> Phone:
         number = phonenumbers.parse(main.replace("\u00a0", " "), region, keep_raw_input=True)
     except phonenumbers.NumberParseException:
         raise NotANumber("not_a_number", "is no telephone number", _region_hint(region)) from None
-    if not phonenumbers.is_possible_number(number):
+    length = phonenumbers.is_possible_number_with_reason(number)
+    if length == phonenumbers.ValidationResult.IS_POSSIBLE_LOCAL_ONLY:
+        if form == "international":  # its country code before it would make another number
+            raise NotANumber("local_number", "has no area code", "write the whole number")
+        doubts.append(("local_number", "has no area code"))
+    elif length != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise NotANumber(
             "impossible_number", "has not the length of a telephone number", _region_hint(region)
         )
-    if not phonenumbers.is_valid_number(number):
+    elif not phonenumbers.is_valid_number(number):
         doubts.append(("doubtful_number", "is of a range that is not in use"))
     return Phone(_digits(main, number, form), tuple(doubts))
 
@@ -117,8 +127,9 @@ def _region_hint(region: str) -> str:
 
 def _refuse_known(text: str) -> None:
     """Refuse what is known to be no number although it may look like one."""
-    bare = text.lower().removeprefix("+").strip()
-    if bare in SENTINELS or (bare.startswith("1") and bare[1:] in SENTINELS):
+    word = " ".join(text.lower().split()).removeprefix("+")
+    digits = text.translate(_MARKS)  # (737) 874-2833 says RESTRICTED too
+    if not SENTINELS.isdisjoint((word, digits, digits.removeprefix("1"))):
         hint = 'map it to a number of your own in [manifest.values.caller_id], as "anonymous" = "18005550100"'
         raise NotANumber("no_number", "says that no number was shown", hint)
     if _SPOILT.fullmatch(text):

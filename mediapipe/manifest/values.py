@@ -16,7 +16,7 @@ DURATION_HELP = "write seconds, such as 182.5, or H:MM:SS"
 
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _CLOCK = re.compile(r"([0-9]{1,4}):([0-5][0-9]):([0-5][0-9](?:\.[0-9]{1,9})?)")
-_SPOILT = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]+")
+_SPOILT = re.compile(r"[+-]?[0-9]+(?:(?:[.,][0-9]+)?[eE][+-]?[0-9]+|\.0)")
 
 
 def read_boolean(word: str) -> bool:
@@ -41,5 +41,5 @@ def read_duration(word: str) -> float:
 
 
 def is_spoilt(text: str) -> bool:
-    """Tell whether a spreadsheet has made a rounded number of an id: ``1.80156E+10``."""
+    """Tell whether a spreadsheet has made a number of an id: ``1.80156E+10``, ``18015551234.0``."""
     return _SPOILT.fullmatch(text) is not None

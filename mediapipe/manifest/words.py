@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 
 from mediapipe.manifest.problems import Problem
 
@@ -20,6 +21,7 @@ TEXTS = (
 
 LONGEST_TEXT = 255
 LONGEST_ID = 200
+_LONGEST_WORD = 40
 
 NULLS = frozenset(("null", "NULL", "Null", "None", "none", "N/A", "n/a", "#N/A"))
 """What other systems write for nothing. Never sent: the API would keep the word."""
@@ -37,10 +39,16 @@ def folded(values: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]
     }
 
 
-def unmapped(column: str, word: str, known: Iterable[str] = ()) -> Problem:
+@lru_cache(maxsize=1024)
+def _near(word: str, known: tuple[str, ...]) -> str:
+    """Return the known word that may have been meant; remembered, as one word is wrong in many rows."""
+    return next(iter(difflib.get_close_matches(word, known, n=1)), "")
+
+
+def unmapped(column: str, word: str, known: tuple[str, ...] = ()) -> Problem:
     """Return the problem of a word that nothing says the meaning of."""
-    near = difflib.get_close_matches(word.upper(), list(known), n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
+    near = _near(word.upper(), known) if len(word) <= _LONGEST_WORD else ""
+    hint = f"did you mean {near}? " if near else ""
     return Problem(
         "unmapped_value", "is no word of the API", column, word, f"{hint}map it: [manifest.values.{column}]"
     )
@@ -123,7 +131,8 @@ def free_text(name: str, text: str) -> Said:
 
 def email(name: str, text: str) -> Said:
     """Return a user's e-mail address."""
-    if not _EMAIL.fullmatch(text):
+    # Length first: the pattern is slow on what goes on for pages.
+    if len(text) <= LONGEST_TEXT and not _EMAIL.fullmatch(text):
         return "", Problem("not_an_email", "is no e-mail address of a user", name, text), None
     return free_text(name, text)
 
@@ -142,7 +151,7 @@ def tags(name: str, text: str, separator: str) -> Said:
             return "", Problem("null_word", "names a tag that is none", name, text, "take it out"), None
         said = f"is sent as {len(names)} tags with commas between them"
         sent, wrong, _ = free_text(name, ",".join(names))
-        return sent, wrong, Problem("several_tags", said, name, text)
+        return sent, wrong, Problem("several_tags", said, name, text) if len(names) > 1 else None
     sent, wrong, _ = free_text(name, text)
     if separator or not _SEVERAL.search(text):
         return sent, wrong, None

@@ -190,6 +190,7 @@ def read(tmp_path: Path, how: ManifestOptions | None = None, **cells: str) -> Ca
         ("caller_id", "1.80156E+10", "spoilt_number"),
         ("caller_id", "18015551234.0", "spoilt_number"),
         ("external_id", "1.2E+15", "spoilt_number"),
+        ("external_id", "18015551234.0", "spoilt_number"),
         ("zip_code", "2134", "short_zip"),
         ("group_id", "1,200", "not_an_id"),
         ("group_id", "12.0", "not_an_id"),
@@ -208,8 +209,11 @@ def test_what_a_spreadsheet_has_spoilt_is_refused_and_never_repaired(
 def test_leading_zeros_and_long_ids_stay_as_they_are(tmp_path: Path) -> None:
     found = read(tmp_path, zip_code="02134", external_id="000123")
     assert (found.fields["zip_code"], found.fields["external_id"], found.problems) == ("02134", "000123", ())
-    rounded = read(tmp_path, external_id="12345678901230000")
-    assert [one.code for one in rounded.warnings] == ["perhaps_rounded"]
+    for text in ("12345678901230000", "123456789012345000", "1234567890123000"):
+        rounded = read(tmp_path, external_id=text)
+        assert (rounded.problems, [one.code for one in rounded.warnings]) == ((), ["perhaps_rounded"])
+    for text in ("123456789012000", "1234567890123450", "call-1234567890123000"):
+        assert read(tmp_path, external_id=text).warnings == ()
 
 
 # Item 6: the same id twice.
@@ -268,6 +272,11 @@ def test_a_caller_that_is_no_number_has_to_be_mapped(tmp_path: Path, text: str) 
     assert codes(read(tmp_path, nothing, caller_id=text)) == ["missing_value"], "the API needs one"
 
 
+def test_a_file_may_be_mapped_as_any_word(tmp_path: Path) -> None:
+    found = read(tmp_path, options(values={"recording_file": {"OLD.WAV": "a.wav"}}), recording_file="old.wav")
+    assert (found.problems, found.recording) == ((), "a.wav")
+
+
 def test_null_words_mean_an_empty_cell_and_are_never_sent(tmp_path: Path) -> None:
     assert codes(read(tmp_path, city="NULL")) == ["null_word"]
     found = read(tmp_path, options(null_words=["null", "n/a"]), city="NULL", state="N/A")
@@ -280,6 +289,8 @@ def test_several_tags_need_a_separator_that_was_said(tmp_path: Path) -> None:
     plain = read(tmp_path, tag_name="Lead, Roof ☂")
     assert plain.fields["tag_name"] == "Lead, Roof ☂"
     assert [one.code for one in plain.warnings] == ["perhaps_several_tags"]
+    one = read(tmp_path, options(tag_separator="|"), tag_name="Lead |")
+    assert (one.fields["tag_name"], one.warnings) == ("Lead", ())
     said = read(tmp_path, options(tag_separator="|"), tag_name="Lead | Roof")
     assert (said.fields["tag_name"], said.warnings[0].code) == ("Lead,Roof", "several_tags")
     assert codes(read(tmp_path, tag_name="x" * 256)) == ["text_too_long"]
@@ -321,6 +332,13 @@ def test_a_second_recording_of_a_call_is_never_merged_into_the_first(
 def test_either_number_of_ones_own_as_the_customers_is_warned_of(tmp_path: Path, ours: str) -> None:
     found = read(tmp_path, is_outbound="true", **{ours: GOOD["caller_id"]})
     assert [one.code for one in found.warnings] == ["numbers_swapped"]
+
+
+def test_one_number_with_and_without_its_country_code_is_one(tmp_path: Path) -> None:
+    cells = {"is_outbound": "true", "caller_id": "(801) 582-1234", "tracking_number": "+18015821234"}
+    assert [one.code for one in read(tmp_path, **cells).warnings] == ["numbers_swapped"]
+    cells["tracking_number"] = "+18015821235"
+    assert read(tmp_path, **cells).warnings == ()
 
 
 def test_an_outbound_call_whose_numbers_are_swapped_is_warned_of(tmp_path: Path) -> None:

@@ -41,6 +41,10 @@ def test_the_digits_that_are_sent(text: str, as_given: str, national: str, inter
     [
         *((word, "no_number") for word in ("Anonymous", "Restricted", "PRIVATE", "Unavailable", "unknown")),
         *((digits, "no_number") for digits in ("266696687", "+266696687", "7378742833", "17378742833")),
+        *(
+            (word, "no_number")
+            for word in ("+Anonymous", "no\u00a0caller id", "266-696-687", "(737) 874-2833")
+        ),
         ("1.80156E+10", "spoilt_number"),
         ("18015551234.0", "spoilt_number"),
     ],
@@ -66,7 +70,11 @@ def test_a_sentinel_or_a_spoilt_number_is_none(text: str, wrong: str) -> None:
         ("911", "impossible_number"),
         ("00442079460018", "impossible_number"),
         ("☎", "not_a_number"),
+        ("801" + " " * 100_000 + "y", "not_a_number"),
+        ("8" * 100_000, "not_a_number"),
+        ("8015821234" + " " * 100_000 + "x42", "not_a_number"),
     ],
+    ids=lambda text: text[:30],
 )
 def test_what_only_looks_like_a_number_is_refused_and_never_repaired(text: str, wrong: str) -> None:
     assert code(text) == wrong
@@ -88,6 +96,15 @@ def test_a_possible_number_that_is_not_in_use_is_only_doubtful() -> None:
     """The vendor's own example is one."""
     found = read_phone("+15551234567")
     assert (found.digits, [one for one, _ in found.doubts]) == ("15551234567", ["doubtful_number"])
+
+
+def test_a_number_without_area_code_never_gets_a_country_code() -> None:
+    """With a 1 before it, it would be another number."""
+    for form in ("as_given", "national"):
+        found = read_phone("582-1234", form=form)  # type: ignore[arg-type]
+        assert (found.digits, [one for one, _ in found.doubts]) == ("5821234", ["local_number"])
+    with pytest.raises(NotANumber, match="no area code"):
+        read_phone("582-1234", form="international")
 
 
 # Areas in use are tried more often than chance would; 242 and 876 have tables of their own, 555 is in none.

@@ -58,11 +58,11 @@ def test_every_clock_is_read_as_it_is_written(hours: int, minutes: int, seconds:
     assert read_duration(f"{hours}:{minutes:02}:{seconds:02}") == hours * 3600 + minutes * 60 + seconds
 
 
-@pytest.mark.parametrize("text", ["1.80156E+10", "1,8E+10", "2E5", "-1.5e-3"])
+@pytest.mark.parametrize("text", ["1.80156E+10", "1,8E+10", "2E5", "-1.5e-3", "123.0"])
 def test_a_number_that_a_spreadsheet_rounded_is_seen(text: str) -> None:
     assert is_spoilt(text)
 
 
-@pytest.mark.parametrize("text", ["000123", "E5", "call-1E", "12", "1.5", "1E", "0x1E5", "1E+10-a"])
+@pytest.mark.parametrize("text", ["000123", "E5", "call-1E", "12", "1.5", "1.10", "1E", "0x1E5", "1E+10-a"])
 def test_an_id_that_only_looks_a_little_like_it_is_left_alone(text: str) -> None:
     assert not is_spoilt(text)

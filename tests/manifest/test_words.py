@@ -18,6 +18,9 @@ def test_a_near_word_is_named() -> None:
     _, problem, _ = READ["disposition"]("disposition", "anwsered")
     assert problem is not None
     assert "did you mean ANSWERED?" in problem.hint
+    _, problem, _ = READ["disposition"]("disposition", "anwsered" * 10_000)
+    assert problem is not None
+    assert problem.hint == "map it: [manifest.values.disposition]"
 
 
 @pytest.mark.parametrize(
@@ -40,8 +43,13 @@ def test_a_zip_code_has_five_digits_or_is_not_sent(text: str, sent: str, code: s
 @pytest.mark.parametrize("text", ["agent@acme.example"])
 def test_an_assignee_is_an_address(text: str) -> None:
     assert READ["assign_to"]("assign_to", text) == (text, None, None)
-    _, problem, _ = READ["assign_to"]("assign_to", "Zoe")
+    for other in ("Zoe", "a@" + "." * 200 + "@"):
+        _, problem, _ = READ["assign_to"]("assign_to", other)
+        assert problem is not None
+        assert problem.code == "not_an_email"
+    _, problem, _ = READ["assign_to"]("assign_to", "a@" + "." * 100_000 + "@")
     assert problem is not None
+    assert problem.code == "text_too_long"
 
 
 def test_texts_are_sent_as_they_stand() -> None:
