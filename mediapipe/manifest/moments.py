@@ -30,6 +30,7 @@ _OTHER = (
 _FORM = "write 2026-02-14T18:20:12-07:00, or without offset and say --tz"
 OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)
+_TWO = tuple(f"{number:02}" for number in range(60))
 
 
 class NotAMoment(ValueError):
@@ -86,10 +87,11 @@ def _any(text: str, tz: str | None, dst: Dst) -> datetime:
 
 
 def api_text(moment: datetime) -> str:
-    """Return an instant as the upload takes it: ``2026-02-14T18:20:12.000Z``."""
-    day = f"{moment.year:04}-{moment.month:02}-{moment.day:02}"
-    # Half the time that isoformat takes, which asks the zone for its offset.
-    return f"{day}T{moment.hour:02}:{moment.minute:02}:{moment.second:02}.{moment.microsecond // 1000:03}Z"
+    """Return an instant in UTC as the upload takes it, since the year 1000: ``2026-02-14T18:20:12.000Z``."""
+    # isoformat takes more than twice as long: it asks the zone for its offset.
+    day = f"{moment.year}-{_TWO[moment.month]}-{_TWO[moment.day]}"
+    clock = f"{_TWO[moment.hour]}:{_TWO[moment.minute]}:{_TWO[moment.second]}"
+    return f"{day}T{clock}.{moment.microsecond // 1000:03}Z"
 
 
 @lru_cache(maxsize=256)

@@ -363,7 +363,8 @@ odd = st.one_of(
 
 
 @given(st.dictionaries(st.sampled_from(COLUMNS), odd))
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# Too slow: whichever test draws texts first in a fresh checkout waits for the table of characters.
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_no_cell_whatever_stops_the_reader_or_is_sent_empty(
     reader: CallReader, cells: dict[str, str]
 ) -> None:
