@@ -132,7 +132,7 @@ def check_and_report(settings: Settings, ask: Ask, *, as_json: bool, rich: bool)
         def sink(rows: Sequence[Judged]) -> None:
             told = []
             for row in rows:
-                run.sink(row.outcome)
+                run.tell(row.outcome)
                 if rich:
                     digest.add(row.outcome, row.facts, row.faults)
                 fine = row.outcome.verdict in (Verdict.DONE, Verdict.PENDING) and not row.outcome.warnings
@@ -141,7 +141,9 @@ def check_and_report(settings: Settings, ask: Ask, *, as_json: bool, rich: bool)
             if told:
                 output.rows("\n".join(told), kept=run.writer.path)
 
-        result = await check(services, ask, sink=sink, expect=run.progress.grow, signals=True)
+        result = await check(
+            services, ask, sink=sink, tally=run.tally, expect=run.progress.grow, signals=True
+        )
         run.fatal = result.ending.fatal
         run.extra |= result.as_json()
         run.notes += result.notes()

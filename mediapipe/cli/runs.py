@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,6 +24,9 @@ from mediapipe.report.progress import Progress
 from mediapipe.report.rundir import RunDir
 from mediapipe.report.summary import EXPLAINED, RunReport
 from mediapipe.settings import Settings
+
+GC_THRESHOLD = 50_000
+"""Objects made before the garbage collector looks at the young ones; Python's own is 700."""
 
 
 @dataclass(slots=True)
@@ -48,6 +52,10 @@ class JobRun:
     def sink(self, outcome: Outcome) -> None:
         """Count, write and show one outcome."""
         self.tally.add(outcome)
+        self.tell(outcome)
+
+    def tell(self, outcome: Outcome) -> None:
+        """Write and show one outcome that the job itself counts in ``tally``."""
         self.writer.write(outcome)
         self.progress.update(outcome)
 
@@ -62,6 +70,9 @@ def conduct(job: str, settings: Settings, work: Work, *, as_json: bool) -> RunRe
     is written and printed first, then the error goes on. One that comes before prints nothing on stdout.
     """
     run_id, started = new_run_id(), time.monotonic()
+    # What is imported stays, and rows and outcomes come and go by the thousand: no use in looking at either.
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     folder = RunDir.create(settings.runs_dir, run_id)
     bind_run(run_id)
     stopped: BaseException | None = None

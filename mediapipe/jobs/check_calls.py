@@ -126,11 +126,15 @@ async def check(
     ask: Ask,
     *,
     sink: Sink,
+    tally: Tally | None = None,
     expect: Callable[[int], None] | None = None,
     signals: bool = False,
 ) -> Result:
-    """Run the job; whatever stops it is in the result, with the exit code it leads to."""
-    tally = Tally()
+    """Run the job; whatever stops it is in the result, with the exit code it leads to.
+
+    ``tally`` is where the rows are counted, where somebody else is to see the counts meanwhile.
+    """
+    tally = Tally() if tally is None else tally
     estimate = Estimate(services.requests_per_second, services.ear.options.uplink)
 
     def count(rows: Sequence[Looked[Judged]]) -> None:

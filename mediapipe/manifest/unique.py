@@ -35,21 +35,16 @@ class FirstRows:
     def first_marked(self, text: str, row: int, mark: int) -> tuple[int, int] | None:
         """Return row and mark that came with this text, or None and remember these (32 bits) for it."""
         low, high = hash(text) & _64_BITS, hash(text + "\0") & _32_BITS
-        at = self._place(low, high)
-        if self._rows[at]:
-            return self._rows[at], self._marks[at]
-        self._rows[at], self._low[at], self._high[at], self._marks[at] = row, low, high, mark
+        rows, mask, at = self._rows, self._mask, low & self._mask
+        while rows[at]:
+            if self._low[at] == low and self._high[at] == high:
+                return rows[at], self._marks[at]
+            at = at + 1 & mask
+        rows[at], self._low[at], self._high[at], self._marks[at] = row, low, high, mark
         self._count += 1
         if 3 * self._count > 2 * (self._mask + 1):
             self._grow()
         return None
-
-    def _place(self, low: int, high: int) -> int:
-        """Return where this hash stands, or the free place where it would."""
-        rows, mask, at = self._rows, self._mask, low & self._mask
-        while rows[at] and (self._low[at] != low or self._high[at] != high):
-            at = at + 1 & mask
-        return at
 
     def _grow(self) -> None:
         old = zip(self._rows, self._low, self._high, self._marks, strict=True)

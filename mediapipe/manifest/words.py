@@ -83,6 +83,8 @@ def disposition(name: str, word: str) -> Said:
     """Return the API's word for how a call ended."""
     if word in PROVEN:
         return word, None, None
+    if word in PROVEN:
+        return word, None, None
     upper = " ".join(word.upper().split())
     if upper not in DISPOSITIONS:
         return "", unmapped(name, word, DISPOSITIONS), None

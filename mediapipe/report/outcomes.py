@@ -28,25 +28,23 @@ FLUSH_SECONDS = 1.0
 _JSON = json.JSONEncoder(ensure_ascii=False)
 
 
-def to_object(outcome: Outcome) -> dict[str, Any]:
-    """Return the published object of one outcome; ``warnings`` and ``audio`` only where there are any."""
-    published: dict[str, Any] = {
-        "key": outcome.key,
-        "outcome": outcome.verdict.value,
-        "reason": outcome.reason,
-        "message": redact(outcome.message),
-        "source": redact(outcome.source),
-        "row": outcome.row,
-        "sha256": outcome.sha256,
-        "sent_sha256": outcome.sent_sha256,
-        "bytes": outcome.bytes,
-        "attempts": outcome.attempts,
-    }
+def to_line(outcome: Outcome) -> str:
+    """Return the published object of one outcome as JSON; ``warnings`` and ``audio`` only where it has any.
+
+    Written out by hand: most lines are a few short texts, and a manifest may have millions of them.
+    """
+    text, row = _JSON.encode, "null" if outcome.row is None else outcome.row
+    line = (
+        f'{{"key": {text(outcome.key)}, "outcome": "{outcome.verdict}", "reason": {text(outcome.reason)}, '
+        f'"message": {text(redact(outcome.message))}, "source": {text(redact(outcome.source))}, '
+        f'"row": {row}, "sha256": {text(outcome.sha256)}, "sent_sha256": {text(outcome.sent_sha256)}, '
+        f'"bytes": {outcome.bytes}, "attempts": {outcome.attempts}'
+    )
     if outcome.warnings:
-        published["warnings"] = [_remark(one) for one in outcome.warnings]
+        line += f', "warnings": {text([_remark(one) for one in outcome.warnings])}'
     if outcome.audio is not None:
-        published["audio"] = redact_values(outcome.audio)
-    return published
+        line += f', "audio": {text(redact_values(outcome.audio))}'
+    return line + "}"
 
 
 def _remark(one: Remark) -> dict[str, Any]:
@@ -91,7 +89,7 @@ class OutcomeWriter:
 
     def write(self, outcome: Outcome) -> None:
         """Take one outcome."""
-        text = _JSON.encode(to_object(outcome)) + "\n"
+        text = to_line(outcome) + "\n"
         with self._lock:
             # A file name that is no UTF-8 becomes \udcXX, which JSON reads back as it was.
             self._lines.append(text.encode("utf-8", "backslashreplace"))
