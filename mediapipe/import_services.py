@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from mediapipe.convirza.groups import Group, Groups
 from mediapipe.convirza.v3 import V3
-from mediapipe.imports.feed import Limits
+from mediapipe.estimate import Pace
+from mediapipe.imports.feed import Limits, hours_a_day
 from mediapipe.imports.lock import LEASE
 from mediapipe.imports.matching import Created, Rules
 from mediapipe.imports.reconciling import Reconciler
@@ -64,6 +65,19 @@ def import_scope(settings: Settings) -> Scope:
 def _reconciler(settings: Settings, v3: V3, ledger: Ledger) -> Reconciler:
     ours = settings.imports
     return Reconciler(v3, ledger, import_scope(settings), _rules(settings), ours.lag, _margin(settings))
+
+
+def pace_of(settings: Settings) -> Pace:
+    """Return how fast an import may go, for its estimate."""
+    ours, uplink = settings.imports, settings.audio.uplink
+    bounded = bool(ours.bytes_per_second) and ours.bytes_per_second < uplink
+    return Pace(
+        settings.pace.requests_per_second,
+        ours.bytes_per_second if bounded else uplink,
+        "imports.bytes_per_second" if bounded else "audio.uplink",
+        hours_a_day(ours.between),
+        ours.daily_budget,
+    )
 
 
 def _longest_upload(settings: Settings) -> timedelta:

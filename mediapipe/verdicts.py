@@ -58,6 +58,10 @@ def undecodable(row: CallRow, error: ItemError) -> Judged:
 def decided(row: CallRow, facts: AudioFacts, plan: Plan, swap: Swap, target: Target) -> Judged:
     """Return what becomes of a row whose audio was decoded and planned for."""
     faults = plan.problems if isinstance(plan, Reject) else ()
+    if isinstance(plan, Split):
+        hint = 'audio.when_too_large = "compress" makes it fit'
+        said = f"would have to be cut into {plan.parts} files, and a row is one call ({hint})"
+        faults = (Finding("too_large", said, Level.BLOCK),)
     if swap.problem is not None:
         faults = (*faults, swap.problem)
     problems = (*row.problems, *(Problem(one.code, one.message) for one in faults))

@@ -26,6 +26,7 @@ from mediapipe.settings import Settings
 from mediapipe.sources import OTHER_VARIABLES, fields_of, variable_of
 from tests.cli.command import Command, serving
 from tests.cli.tree import COMMANDS, FLAGS
+from tests.lacking import lacking
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -147,7 +148,7 @@ def tracked() -> list[Path]:
     """Return the project's own files: what git tracks, or would if it were told."""
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
-        pytest.skip("not a git work tree")
+        lacking("not a git work tree")
     listed = subprocess.run(
         [git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True, text=True,
@@ -369,7 +370,7 @@ def as_the_user(image: Image) -> tuple[str, ...]:
         return ()
     setpriv = shutil.which("setpriv")
     if setpriv is None:
-        pytest.skip("setpriv is needed to run as the image's user")
+        lacking("setpriv is needed to run as the image's user")
     drop = (setpriv, f"--reuid={UID}", f"--regid={UID}", "--clear-groups")
     # The second form may read everything but write only what the user may: for an interpreter in root's home.
     reading = (*drop, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
@@ -379,7 +380,7 @@ def as_the_user(image: Image) -> tuple[str, ...]:
         tried = [*before, str(image.prefix / "bin" / "python"), "-c", child]
         if subprocess.run(tried, cwd="/", capture_output=True).returncode == 0:
             return before
-    pytest.skip("this interpreter cannot be run by another user")
+    return lacking("this interpreter cannot be run by another user")
 
 
 @pytest.mark.timeout(900)

@@ -23,11 +23,11 @@ LATER = Problem("unreadable", "cannot be looked at", passing=True)
 NO_SWAP = Swap(None, "nobody asked")
 MP3 = Recipe("mp3", "mp3", 8_000, 2, 32)
 WAV = Recipe("wav", "pcm_s16le", 8_000, 1)
+IN_PARTS = Split(WAV, 3, 48_000, ("too_large",), 1_003)
 PLANS: dict[str, Plan] = {
     "as_is": AsIs(1_000),
     "rewrap": Rewrap("wav", ("size_unknown_in_header",), 1_001),
     "transcode": Transcode(MP3, ("too_large",), 1_002),
-    "split": Split(WAV, 3, 48_000, ("too_large",), 1_003),
 }
 
 
@@ -39,12 +39,21 @@ def test_a_row_that_would_be_sent_is_done_with_its_plan_for_a_reason(kind: str) 
     assert (outcome.verdict, outcome.reason) == (Verdict.DONE, kind)
     assert outcome.message
     assert outcome.sha256 == "ab" * 32
-    assert 1_000 <= outcome.bytes <= 1_003
+    assert 1_000 <= outcome.bytes <= 1_002
     assert outcome.audio is not None
     assert outcome.audio["plan"]["kind"] == kind
     assert outcome.audio["plan"]["bytes"] == outcome.bytes
     assert outcome.audio["facts"]["duration_s"] == 60.0
     assert (judged.faults, outcome.warnings) == ((), ())
+
+
+def test_a_recording_that_only_fits_in_parts_is_refused_because_a_row_is_one_call() -> None:
+    judged = decided(ROW, facts(), IN_PARTS, NO_SWAP, V2_CALLS)
+    assert (judged.outcome.verdict, judged.outcome.reason) == (Verdict.REJECTED, "too_large")
+    assert "3 files" in judged.outcome.message
+    assert "compress" in judged.outcome.message
+    assert judged.outcome.audio is not None
+    assert judged.outcome.audio["plan"]["kind"] == "split"
 
 
 @pytest.mark.parametrize("kind", PLANS)
@@ -129,11 +138,11 @@ def test_a_row_with_problems_is_refused_without_a_look() -> None:
 def test_the_channels_that_are_sent_are_those_of_the_recipe() -> None:
     assert channels_sent(PLANS["as_is"], facts()) == 2
     assert channels_sent(PLANS["rewrap"], facts(channels=1)) == 1
-    assert channels_sent(PLANS["split"], facts()) == 1
+    assert channels_sent(IN_PARTS, facts()) == 1
 
 
 def test_a_plan_tells_how_it_is_carried_out() -> None:
-    assert plan_json(PLANS["split"])["parts"] == 3
+    assert plan_json(IN_PARTS)["parts"] == 3
     assert plan_json(PLANS["transcode"])["recipe"]["bitrate"] == 32
     assert plan_json(PLANS["rewrap"])["container"] == "wav"
 

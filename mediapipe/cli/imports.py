@@ -193,12 +193,11 @@ def plan_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunReport
 
     async def work(run: JobRun) -> ExitCode:
         from mediapipe.estimate import Estimate
-        from mediapipe.import_services import import_scope
+        from mediapipe.import_services import import_scope, pace_of
         from mediapipe.jobs.plan_import import PlanImport, Planned, plan_import, rows_of
         from mediapipe.services import opened_ear, opened_ledger
 
-        uplink = settings.imports.bytes_per_second or settings.audio.uplink
-        planned = Planned(Estimate(settings.pace.requests_per_second, uplink))
+        planned = Planned(Estimate(pace_of(settings)))
         async with opened_ledger(settings, run.owner) as ledger:
             job = PlanImport(
                 opened_ear(settings),

@@ -35,6 +35,11 @@ def wait_for_hours(now: datetime, hours: Hours | None) -> float:
     return 0.0 if inside else ((start - at) % (24 * 60)) * 60
 
 
+def hours_a_day(hours: Hours | None) -> float:
+    """Return how many hours of a day these are."""
+    return 24.0 if hours is None else (hours[1] - hours[0]) % (24 * 60) / 60
+
+
 @dataclass(slots=True)
 class Limits:
     """How much one run may send. ``ends`` is by the event loop's clock."""

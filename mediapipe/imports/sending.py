@@ -18,7 +18,6 @@ from typing import assert_never
 import anyio.to_thread
 
 from mediapipe.audio.requests import Labels, ProbeRequest, Rendering, RenderRequest
-from mediapipe.audio.targets import Split
 from mediapipe.convirza.uploads import Accepted, Answer, NotTaken, Refused, Unsure
 from mediapipe.convirza.v2 import V2, CallUpload
 from mediapipe.convirza.v3 import V3
@@ -145,9 +144,6 @@ class Sender:
             outcome, fields = self._judged(row, rendering)
             if outcome.verdict is not Verdict.DONE:
                 return Finished(outcome)
-            if isinstance(rendering.plan, Split):
-                what = "it would take several calls, and one row is one call"
-                raise Rejected(what, code="too_large", hint='set audio.when_too_large to "compress"')
             sent = rendering.outputs[0] if rendering.outputs else None
             facts = sent.facts if sent else rendering.facts
             intent = Intent(

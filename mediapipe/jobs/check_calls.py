@@ -18,7 +18,7 @@ from typing import Any
 import anyio.to_thread
 
 from mediapipe.errors import ExitCode
-from mediapipe.estimate import Estimate
+from mediapipe.estimate import Estimate, Pace
 from mediapipe.items import Tally, Verdict
 from mediapipe.line import Ending
 from mediapipe.manifest.calls import CallRow
@@ -135,7 +135,7 @@ async def check(
     ``tally`` is where the rows are counted, where somebody else is to see the counts meanwhile.
     """
     tally = Tally() if tally is None else tally
-    estimate = Estimate(services.requests_per_second, services.ear.options.uplink)
+    estimate = Estimate(Pace(services.requests_per_second, services.ear.options.uplink))
 
     def count(rows: Sequence[Looked[Judged]]) -> None:
         for one in rows:

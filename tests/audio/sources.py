@@ -8,19 +8,18 @@ sound is computed, encoded or found on the machine at test time.
 from __future__ import annotations
 
 import io
-import os
 import re
 import subprocess
 import wave
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
 
 import imageio_ffmpeg
 import numpy as np
 import numpy.typing as npt
-import pytest
+
+from tests.lacking import lacking
 
 Sound = npt.NDArray[np.float64]
 """Samples from -1 to 1, one row for each channel."""
@@ -38,17 +37,10 @@ DEBIAN = {
 asterisk-prompt-it-menardi-alaw."""
 
 
-def missing(what: str) -> NoReturn:
-    """Skip the test for want of something, or fail where nothing may be skipped."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{what} is not on this machine")
-    pytest.skip(f"{what} is not on this machine")
-
-
 def debian(name: str) -> str:
     """Return the path of one of Debian's tools or prompt sets; without it the test does not run."""
     if not Path(DEBIAN[name]).exists():
-        missing(DEBIAN[name])
+        lacking(f"{DEBIAN[name]} is not on this machine")
     return DEBIAN[name]
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mediapipe.audio.header import LONGEST_S, Header, read_header
 from mediapipe.audio.magic import AMR, HEAD_BYTES, MP3, WAV, WEBM, Format, mpeg_frame
 from tests.audio.test_magic import ENCODINGS, encoded, id3, mp3, tone
+from tests.lacking import lacking
 
 RATE = 8000
 
@@ -337,7 +338,7 @@ def test_an_honest_header_agrees_with_a_full_decode(
 ) -> None:
     raw = encoded(suffix, *arguments)
     if raw is None:
-        pytest.skip(f"this ffmpeg cannot write {suffix} {arguments}")
+        lacking(f"this ffmpeg cannot write {suffix} {arguments}")
     found = header(raw)
     assert found.format == expected
     assert found.readable

@@ -15,6 +15,7 @@ from mediapipe.report.outcomes import read_outcomes
 from mediapipe.sandbox import FaultRule, running
 from tests.archive_runs import check_folder, expected, sample, secrets_of
 from tests.cli.command import ALL, COUNTS, LAST_DAYS, Command, Ended
+from tests.lacking import lacking
 
 PUBLISHED = {"job", "run_id", "counts", "bytes", "elapsed_s", "outcomes", "report"}
 
@@ -156,7 +157,7 @@ def test_a_reader_of_stdout_that_has_left_changes_nothing(cli: Command) -> None:
 
 def test_a_result_that_cannot_be_printed_is_said_and_no_traceback(cli: Command) -> None:
     if not Path("/dev/full").exists():
-        pytest.skip("this system has no /dev/full")
+        lacking("this system has no /dev/full")
     with Path("/dev/full").open("w") as full:
         ended = cli.end(
             cli.start("archive", "run", "--dest", cli.archive, *LAST_DAYS, "--quiet", stdout=full)

