@@ -64,7 +64,10 @@ def import_scope(settings: Settings) -> Scope:
 
 def _reconciler(settings: Settings, v3: V3, ledger: Ledger) -> Reconciler:
     ours = settings.imports
-    return Reconciler(v3, ledger, import_scope(settings), _rules(settings), ours.lag, _margin(settings))
+    reach = _longest_upload(settings)
+    return Reconciler(
+        v3, ledger, import_scope(settings), _rules(settings), ours.lag, _margin(settings), reach
+    )
 
 
 def pace_of(settings: Settings) -> Pace:

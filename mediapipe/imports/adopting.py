@@ -20,7 +20,7 @@ from mediapipe.imports.feed import FRESH
 from mediapipe.imports.intents import Intent, marker_of
 from mediapipe.imports.lookup import Lookup
 from mediapipe.imports.matching import Ambiguous, Created, Matched, Missing, digits, match
-from mediapipe.imports.reconciling import Looked, Reconciler, outcome_of
+from mediapipe.imports.reconciling import Looked, Near, Reconciler, outcome_of, uploads_at
 from mediapipe.items import Outcome, Verdict
 from mediapipe.ledger.interface import State, Want
 from mediapipe.line import Entry, Finished, Job
@@ -47,10 +47,16 @@ class Adoption:
     sink: Callable[[CallRow, Outcome], None]
     offered: Callable[[CallRow], None]
     twins: list[CallRow] = field(default_factory=list)
+    _known: Near = field(default_factory=dict)
+    """What the ledger has made already of callers and times of the manifest."""
 
     async def pages(self) -> AsyncGenerator[Sequence[Entry[Looked]], None]:
         """Yield the rows that are there, or may be; those with a twin in the manifest come last, together."""
         lookup = Lookup(self.looks.api, margin=self.looks.margin)
+        wide = int(self.looks.rules.time_slack.total_seconds() // 60) + 1
+        steps = range(-wide, wide + 1)
+        places = {(who, second // 60 + step) for who, second in self.times for step in steps}
+        self._known = await uploads_at(self.looks.ledger, self.looks.scope, places)
         while page := await anyio.to_thread.run_sync(lambda: list(islice(self.rows, PAGE))):
             good = [row for row in page if not row.problems]
             states = await self.looks.ledger.peek(self.looks.scope, [row.external_id for row in good])
@@ -91,7 +97,10 @@ class Adoption:
             return []
         calls = {call.call_id: call for one in seen for call in one.calls}
         why_not = next((one.why_not for one in seen if one.why_not), "")
-        found = match(intents, (), list(calls.values()), rules)
+        # What this ledger has made already is not there to be adopted.
+        keys = {intent.key for intent in intents}
+        others = [one for one in self._known.get(_who(rows[0]), ()) if one.key not in keys]
+        found = match(intents, others, list(calls.values()), rules)
         entries = []
         for row, intent in zip(rows, intents, strict=True):
             result = found[intent.key]

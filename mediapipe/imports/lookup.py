@@ -32,17 +32,28 @@ _NEVER_SPLIT = 10**12
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The calls of some cells; ``why_not`` says why there may be more, empty when the list held still."""
+    """The calls of some cells, as they were at ``at`` (the platform's clock) or later.
+
+    ``why_not`` says why there may be more, empty when the list held still.
+    """
 
     calls: tuple[Listed, ...]
+    at: datetime
     why_not: str = ""
 
 
 class Lookup:
-    """Looks at cells and keeps them: what was seen is as old as the object. Make a new one to look again."""
+    """Looks at cells and keeps them: what was seen is as old as the object. Make a new one to look again.
 
-    def __init__(self, api: V3, *, margin: timedelta, attempts: int = 6) -> None:
+    ``margin`` is looked at on both sides of a cell; ``reach`` is how long after it began an upload may have
+    made its call.
+    """
+
+    def __init__(
+        self, api: V3, *, margin: timedelta, reach: timedelta = timedelta(0), attempts: int = 6
+    ) -> None:
         self._api, self._margin, self._attempts = api, margin, attempts
+        self._reach = max(margin, reach)
         self._cells: OrderedDict[datetime, Seen] = OrderedDict()
         self._lock = anyio.Lock()
 
@@ -53,9 +64,10 @@ class Lookup:
         """
         cells = {_cell(intent.at)}
         if intent.begun is not None and intent.latest is not None:
-            at = _cell(intent.begun)
-            # An upload that was sent twice with days between: its ends are enough.
-            cells |= {at, _cell(intent.latest), _cell(intent.latest + self._margin)}
+            # Of one that was sent twice with days between, the two beginnings are enough.
+            for begun in {intent.begun, intent.latest}:
+                steps = range(int((_cell(begun + self._reach) - _cell(begun)) / CELL) + 1)
+                cells |= {_cell(begun) + step * CELL for step in steps}
         return await self._seen(sorted(cells))
 
     async def at(self, moment: datetime) -> Seen:
@@ -63,13 +75,10 @@ class Lookup:
         return await self._seen([_cell(moment)])
 
     async def _seen(self, cells: list[datetime]) -> Seen:
-        found: dict[str, Listed] = {}
-        why_not = ""
-        for cell in cells:
-            seen = await self._look(cell)
-            found.update((call.call_id, call) for call in seen.calls)
-            why_not = why_not or seen.why_not
-        return Seen(tuple(found.values()), why_not)
+        seen = [await self._look(cell) for cell in cells]
+        found = {call.call_id: call for one in seen for call in one.calls}
+        why_not = next((one.why_not for one in seen if one.why_not), "")
+        return Seen(tuple(found.values()), min(one.at for one in seen), why_not)
 
     async def _look(self, cell: datetime) -> Seen:
         async with self._lock:
@@ -86,6 +95,7 @@ class Lookup:
             self._attempts,
             self._margin,
         )
+        began = datetime.now(UTC)
         found: dict[str, Listed] = {}
         why_not = "the list of calls was not read to its end"
         async with aclosing(walker.walk(Span(cell, cell + CELL))) as events:
@@ -96,7 +106,8 @@ class Lookup:
                     )
                 elif not isinstance(event, TooMany):
                     found.update((call.call_id, listed(call)) for call in event)
-        return Seen(tuple(found.values()), why_not)
+        # By the skew that is known now: before the first answer of all there was none.
+        return Seen(tuple(found.values()), began + timedelta(seconds=self._api.clock_skew), why_not)
 
 
 def _cell(moment: datetime) -> datetime:

@@ -19,7 +19,7 @@ from mediapipe.imports.feed import FRESH
 from mediapipe.imports.intents import Intent, intent_of_item
 from mediapipe.imports.lookup import Lookup
 from mediapipe.imports.matching import Listed, Rules, may_be
-from mediapipe.imports.reconciling import OPEN
+from mediapipe.imports.reconciling import OPEN, caller_of, places_of, uploads_at
 from mediapipe.items import Verdict
 from mediapipe.ledger.interface import Ledger, Scope, State
 from mediapipe.line import Ending
@@ -48,18 +48,6 @@ async def unknown(ledger: Ledger, scope: Scope, rows: Sequence[CallRow]) -> list
     return [row for row in rows if states.get(row.external_id, State.NEW) in FRESH]
 
 
-async def _made(ledger: Ledger, scope: Scope, wanted: Sequence[Intent]) -> list[Intent]:
-    """Return the ledger's uploads at the times of these."""
-    seconds = {int(one.at.timestamp()) + step for one in wanted for step in range(-60, 61)}
-    made = []
-    async for page in ledger.items(scope, states=OPEN | {State.DONE}):
-        for item in page:
-            intent = intent_of_item(item)
-            if intent is not None and int(intent.at.timestamp()) in seconds:
-                made.append(intent)
-    return made
-
-
 async def there_already(
     api: V3, ledger: Ledger, scope: Scope, sample: Sequence[CallRow], rules: Rules, margin: timedelta
 ) -> list[dict[str, str]]:
@@ -80,9 +68,11 @@ async def there_already(
         why_not = why_not or seen.why_not
         if calls := [call for call in seen.calls if may_be(intent, call, rules)]:
             found.append((intent, calls))
-    made = await _made(ledger, scope, [intent for intent, _ in found]) if found else []
+    places = places_of([intent for intent, _ in found], rules.time_slack)
+    near = await uploads_at(ledger, scope, places)
     there = []
     for intent, calls in found:
+        made = near.get(caller_of(intent), ())
         owners = sum(any(may_be(one, call, rules) for call in calls) for one in made)
         if len(calls) > owners:
             named = ", ".join(sorted(call.call_id for call in calls)[:5])

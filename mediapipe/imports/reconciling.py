@@ -51,6 +51,9 @@ class Looked:
 Near: TypeAlias = dict[str, list[Intent]]
 """Uploads by the digits of their caller."""
 
+Place: TypeAlias = tuple[str, int]
+"""The digits of a caller, and a minute since 1970."""
+
 
 @dataclass(slots=True)
 class Reconciler:
@@ -62,13 +65,13 @@ class Reconciler:
     rules: Rules
     lag: timedelta
     margin: timedelta
+    reach: timedelta = timedelta(0)
+    """How long after it began an upload may have made its call."""
     wait: bool = True
     """Whether to wait for the lag of young uploads; else they stay uncertain."""
     expect: Callable[[int], None] | None = None
     absent: set[str] = field(default_factory=set)
     """Keys that were looked for long enough and are not listed."""
-    _accepted: list[Intent] = field(default_factory=list)
-    """A few uploads that the platform accepted by its own answer."""
 
     def now(self) -> datetime:
         """Return the time by the platform's clock."""
@@ -81,14 +84,15 @@ class Reconciler:
             return
         if self.expect is not None:
             self.expect(len(wanted))
-        others = await self._near(wanted)
+        # Those that are looked for are among them; each look leaves its own out.
+        others = await uploads_at(self.ledger, self.scope, places_of(wanted, self.rules.time_slack))
         await self._learn()
         young: list[Intent] = []
         async for seen in self._looks(wanted, others):
             if self.wait and not (seen.settled or self._is_sure(seen.result)):
                 young.append(seen.intent)
                 continue
-            others.setdefault(_caller(seen.intent), []).append(_known(seen))
+            others.setdefault(caller_of(seen.intent), []).append(_known(seen))
             yield [self._entry(seen)]
         if not young:
             return
@@ -111,6 +115,19 @@ class Reconciler:
                 else:
                     yield intent
 
+    async def _accepted(self) -> AsyncGenerator[Intent]:
+        """Yield a few uploads that the platform accepted by its own answer, and had the time to list."""
+        found = 0
+        async for page in self.ledger.items(self.scope, states={State.DONE}):
+            for item in page:
+                intent = intent_of_item(item)
+                listed = intent is not None and (intent.latest or intent.at) + self.lag <= self.now()
+                if intent is not None and intent.proof == "answer" and listed:
+                    yield intent
+                    found += 1
+                    if found == SAMPLE:
+                        return
+
     async def _learn(self) -> None:
         """Find out what a call's creation says, once for each account, unless the user has said it."""
         if self.rules.created is not Created.UNKNOWN:
@@ -119,28 +136,12 @@ class Reconciler:
         if known is not None:
             self.rules = replace(self.rules, created=Created[known])
             return
-        learned = await learn(self._accepted, Lookup(self.api, margin=self.margin), self.rules)
+        accepted = [one async for one in self._accepted()]
+        learned = await learn(accepted, Lookup(self.api, margin=self.margin), self.rules)
         if learned is not Created.UNKNOWN:
             log.info("call_created of an upload: %s", learned.value)
             await self.ledger.remember(self.scope, FACT, learned.name)
             self.rules = replace(self.rules, created=learned)
-
-    async def _near(self, wanted: Sequence[Intent]) -> Near:
-        """Return all other uploads that may have made the same calls, from one walk through the ledger."""
-        keys = {intent.key for intent in wanted}
-        minutes = {(_caller(one), _minute(one.at) + step) for one in wanted for step in (-1, 0, 1)}
-        wide = int(self.rules.time_slack.total_seconds() // 60)
-        if wide:
-            minutes = {(who, at + step) for who, at in minutes for step in range(-wide, wide + 1)}
-        near: Near = {}
-        async for page in self.ledger.items(self.scope, states=OPEN | {State.DONE}):
-            for item in page:
-                intent = None if item.key in keys else intent_of_item(item)
-                if intent is not None and intent.proof == "answer" and len(self._accepted) < SAMPLE:
-                    self._accepted.append(intent)
-                if intent is not None and (_caller(intent), _minute(intent.at)) in minutes:
-                    near.setdefault(_caller(intent), []).append(intent)
-        return near
 
     async def _wait_for(self, young: Iterable[Intent]) -> None:
         ready = max(one.latest or one.at for one in young) + self.lag
@@ -150,14 +151,15 @@ class Reconciler:
             await anyio.sleep(seconds)
 
     async def _looks(self, wanted: Sequence[Intent], others: Near) -> AsyncGenerator[Looked]:
-        lookup = Lookup(self.api, margin=self.margin)
+        lookup = Lookup(self.api, margin=self.margin, reach=self.reach)
         for group in _groups(wanted, self.rules.time_slack):
             looked_at, result = self.now(), dict[str, Result | Unseen]()
             try:
                 seen = [await lookup.of(intent) for intent in group]
+                looked_at = min(one.at for one in seen)
                 why_not = next((one.why_not for one in seen if one.why_not), "")
                 calls = {call.call_id: call for one in seen for call in one.calls}
-                rivals = [one for one in others.get(_caller(group[0]), ()) if one.key not in _keys(group)]
+                rivals = [one for one in others.get(caller_of(group[0]), ()) if one.key not in _keys(group)]
                 result |= match(group, rivals, list(calls.values()), self.rules)
             except (Transient, ItemError) as error:
                 why_not = str(error)
@@ -241,12 +243,33 @@ def _known(seen: Looked) -> Intent:
     return replace(seen.intent, call_id=seen.result.call.call_id, proof=proof)
 
 
-def _caller(intent: Intent) -> str:
+def caller_of(intent: Intent) -> str:
+    """Return the caller of an upload as it is compared."""
     return digits(intent.fields.get("caller_id", ""))
 
 
 def _minute(moment: datetime) -> int:
     return int(moment.timestamp() // 60)
+
+
+def places_of(wanted: Iterable[Intent], slack: timedelta) -> set[Place]:
+    """Return where the uploads stand that may have made a call of one of these."""
+    wide = int(slack.total_seconds() // 60) + 1
+    steps = range(-wide, wide + 1)
+    return {(caller_of(one), _minute(one.at) + step) for one in wanted for step in steps}
+
+
+async def uploads_at(ledger: Ledger, scope: Scope, places: Collection[Place]) -> Near:
+    """Return the ledger's uploads at these places; one walk through all it has."""
+    near: Near = {}
+    if not places:
+        return near
+    async for page in ledger.items(scope, states=OPEN | {State.DONE}):
+        for item in page:
+            intent = intent_of_item(item)
+            if intent is not None and (caller_of(intent), _minute(intent.at)) in places:
+                near.setdefault(caller_of(intent), []).append(intent)
+    return near
 
 
 def _keys(intents: Iterable[Intent]) -> set[str]:
@@ -256,11 +279,13 @@ def _keys(intents: Iterable[Intent]) -> set[str]:
 def _groups(wanted: Iterable[Intent], slack: timedelta) -> list[list[Intent]]:
     """Return uploads of one caller that are so close in time that a call may belong to any, by time."""
     groups: list[list[Intent]] = []
-    ordered = sorted(wanted, key=lambda one: (_caller(one), one.at, one.key))
-    for _, same in groupby(ordered, key=_caller):
+    ordered = sorted(wanted, key=lambda one: (caller_of(one), one.at, one.key))
+    for _, same in groupby(ordered, key=caller_of):
         for intent in same:
             last = groups[-1][-1] if groups else None
-            near = last is not None and _caller(last) == _caller(intent) and intent.at - last.at <= 2 * slack
+            near = (
+                last is not None and caller_of(last) == caller_of(intent) and intent.at - last.at <= 2 * slack
+            )
             if near:
                 groups[-1].append(intent)
             else:

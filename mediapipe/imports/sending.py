@@ -108,7 +108,7 @@ class Sender:
         if earlier.latest is not None and self.now() < earlier.latest + tools.patience:
             wait = (earlier.latest + tools.patience - self.now()).total_seconds()
             return _open(job, "too_young", f"the earlier attempt may still be under way for {wait:,.0f} s")
-        seen = await Lookup(tools.v3, margin=tools.margin).of(earlier)
+        seen = await Lookup(tools.v3, margin=tools.margin, reach=tools.patience).of(earlier)
         if seen.why_not or any(may_be(earlier, call, tools.match) for call in seen.calls):
             return _open(job, "not_absent", seen.why_not or "a last look found a call that may be it")
         log.info("%s is sent again: it is not listed", earlier.key)

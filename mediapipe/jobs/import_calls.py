@@ -15,7 +15,7 @@ from typing import Any
 
 import anyio
 
-from mediapipe.errors import CredentialsError
+from mediapipe.errors import CredentialsError, ItemError, PlatformDown, Transient
 from mediapipe.groups import resolve
 from mediapipe.import_services import ImportServices
 from mediapipe.imports.canary import sight
@@ -107,6 +107,7 @@ class ImportCalls:
         if obstacle := await self._obstacle():
             feed.held, self.result.stopped = obstacle, obstacle[1]
         else:
+            await self._hear_the_clock()
             await self._mark()
             if self.ask.resend_uncertain:
                 absent = await self._look_before_resending(lock)
@@ -189,6 +190,15 @@ class ImportCalls:
                     " or take them over with 'mediapipe calls reconcile --adopt MANIFEST', or say --insist"
                 )
         return None
+
+    async def _hear_the_clock(self) -> None:
+        """Ask v3 for anything: its answer tells the platform's clock, by which uploads are found again."""
+        now = datetime.now(UTC)
+        try:
+            await self.services.tools.v3.list_calls(now - timedelta(minutes=1), now, limit=1, offset=0)
+        except (Transient, ItemError) as error:
+            problem = f"calls cannot be listed, so no upload could be looked up: {error}"
+            raise PlatformDown(problem) from error
 
     async def _listen(self) -> int:
         """Decode all audio, refuse what cannot be sent, and return how many that are."""

@@ -157,7 +157,9 @@ def test_all_or_nothing_sends_nothing_when_one_recording_is_bad(cli: Command) ->
 def test_an_interrupted_upload_is_settled_by_reconcile(cli: Command) -> None:
     path = write(cli, *map(cells, range(4)))
     assert cli.sandbox is not None
-    cli.sandbox.state.faults.set([FaultRule(name="upload_commit_then_drop"), FaultRule(name="list_500")])
+    cli.sandbox.state.faults.set(
+        [FaultRule(name="upload_commit_then_drop"), FaultRule(name="list_500", skip=1)]
+    )
     first = cli.inside(
         "calls", "import", path, "--insist", "--json", env={"MEDIAPIPE_IMPORTS_LOOK_FIRST": "0"}
     )
@@ -171,6 +173,17 @@ def test_an_interrupted_upload_is_settled_by_reconcile(cli: Command) -> None:
     after = cli.inside("calls", "import", path, "--json")
     assert (after.code, after.counts) == (0, {"skipped": 4})
     assert set(made(cli).values()) == {1}
+
+
+def test_nothing_is_sent_that_could_not_be_looked_up(cli: Command) -> None:
+    assert cli.sandbox is not None
+    cli.sandbox.state.faults.set([FaultRule(name="list_500")])
+    ended = cli.inside(
+        "calls", "import", write(cli, cells(0)), "--json", env={"MEDIAPIPE_IMPORTS_LOOK_FIRST": "0"}
+    )
+    assert ended.code == 5
+    assert "no upload could be looked up" in ended.err
+    assert not made(cli)
 
 
 def test_an_archive_with_the_same_ledger_fetches_what_was_imported_into_a_closed_window(cli: Command) -> None:
