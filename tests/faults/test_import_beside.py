@@ -12,6 +12,8 @@ from mediapipe.items import Verdict
 from mediapipe.sandbox import Call, RunningSandbox
 from tests.import_runs import BEGIN, NOW, Importer, Row, fault, heal, importing, posts, row, rows, sent
 
+pytest_plugins = ["tests.postgres.fixtures"]
+
 
 def native(sandbox: RunningSandbox, like: Row, minutes_before: float = 3_000.0, **more: Any) -> Call:
     """Let the platform have a call of its own that looks like a row's, made long before the row is sent."""
@@ -157,3 +159,26 @@ def test_bad_canaries_hide_no_uncertain_upload(tmp_path: Path) -> None:
         ran = it.run(again, imports__canary=3)
         it.honest(ran, wanted)
         assert ran.of(Verdict.UNCERTAIN) == lost
+
+
+# ── a ledger that stands elsewhere ──────────────────────────────────────────────────────────
+
+
+def test_importers_of_two_machines_share_a_ledger_in_postgresql(tmp_path: Path, postgres_dsn: str) -> None:
+    """What one sent or left uncertain, the other neither sends again nor forgets."""
+    wanted = rows(30)
+    with importing(tmp_path / "one", ledger=postgres_dsn, imports__look_first=0) as it:
+        other = Importer(tmp_path / "two", it.sandbox, it.overrides)
+        heal(it.sandbox, fault("upload_commit_then_drop", 0.3), fault("upload_drop_before", first=5))
+        first = it.run(it.manifest(wanted[:20]))
+        it.honest(first, wanted[:20])
+        left = first.of(Verdict.UNCERTAIN)
+        assert (first.code, len(left)) == (5, 5)
+        heal(it.sandbox)
+        before = posts(it.sandbox)
+        second = other.run(other.manifest(wanted))
+        it.honest(second, wanted)
+        assert (second.of(Verdict.UNCERTAIN), posts(it.sandbox)) == (left, before + 10)
+        last = other.run(other.manifest(wanted), resend_uncertain=True, patience=NOW)
+        assert last.code == 0, last.counts
+        it.all_sent(wanted)
