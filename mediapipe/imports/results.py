@@ -10,10 +10,10 @@ from mediapipe.errors import ExitCode
 from mediapipe.groups import Resolution
 from mediapipe.imports.canary import Sighting
 from mediapipe.imports.validation import Validated
-from mediapipe.items import Tally
+from mediapipe.items import Outcome, Tally, Verdict
 from mediapipe.line import Ending
 
-PROOFS = {
+_PROOFS = {
     "": "answer",
     "fetched": "answer",
     "matched_by_marker": "marker",
@@ -22,6 +22,19 @@ PROOFS = {
     "adopted": "likely",
 }
 """How it is known of a done row that its call exists, by its reason."""
+
+
+class Proofs(Counter[str]):
+    """Counts done rows by how it is known that their calls exist."""
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one row, if it is done."""
+        if outcome.verdict is Verdict.DONE:
+            self[_PROOFS.get(outcome.reason, "answer")] += 1
+
+    def as_json(self) -> dict[str, int]:
+        """Return all kinds, also those that did not occur."""
+        return {how: self[how] for how in dict.fromkeys(_PROOFS.values())}
 
 
 @dataclass(slots=True)
@@ -36,7 +49,7 @@ class Result:
     there: list[dict[str, str]] = field(default_factory=list)
     canaries: list[Sighting] = field(default_factory=list)
     relisted: dict[str, int] = field(default_factory=dict)
-    proofs: Counter[str] = field(default_factory=Counter)
+    proofs: Proofs = field(default_factory=Proofs)
     stopped: str = ""
     unproven: bool = False
 
@@ -46,7 +59,7 @@ class Result:
             "rows": self.validated.rows,
             "dates": sorted(day.isoformat() for day in self.validated.days),
             "relisted": self.relisted,
-            "proof": {how: self.proofs[how] for how in dict.fromkeys(PROOFS.values())},
+            "proof": self.proofs.as_json(),
         }
         if self.groups is not None:
             told["groups_checked"] = self.groups.checked

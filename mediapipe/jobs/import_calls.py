@@ -24,7 +24,7 @@ from mediapipe.imports.intents import intent_of, intent_of_item
 from mediapipe.imports.lock import import_lock, still_ours
 from mediapipe.imports.preflight import listen_to_all, sent_today, tell_groups, there_already, unknown
 from mediapipe.imports.reconciling import OPEN, Looked
-from mediapipe.imports.results import PROOFS, Result
+from mediapipe.imports.results import Result
 from mediapipe.imports.sending import Sender, changes
 from mediapipe.imports.validation import validate
 from mediapipe.items import Outcome, Remark, Verdict
@@ -355,8 +355,7 @@ class ImportCalls:
 
     def _count(self, outcome: Outcome, row: CallRow) -> None:
         self.result.tally.add(outcome)
-        if outcome.verdict is Verdict.DONE:
-            self.result.proofs[PROOFS.get(outcome.reason, "answer")] += 1
+        self.result.proofs.add(outcome)
         if outcome.verdict in (Verdict.REJECTED, Verdict.FAILED):
             self.failed(row, outcome)
         self.sink(outcome)

@@ -17,7 +17,7 @@ from mediapipe.imports.feed import FRESH
 from mediapipe.imports.lock import import_lock
 from mediapipe.imports.matching import digits
 from mediapipe.imports.reconciling import OPEN
-from mediapipe.imports.results import PROOFS
+from mediapipe.imports.results import Proofs
 from mediapipe.imports.validation import validate
 from mediapipe.items import Outcome, Tally, Verdict
 from mediapipe.ledger.interface import Claim, Scope, State
@@ -50,12 +50,12 @@ class Result:
 
     ending: Ending = field(default_factory=Ending)
     tally: Tally = field(default_factory=Tally)
-    proofs: Counter[str] = field(default_factory=Counter)
+    proofs: Proofs = field(default_factory=Proofs)
     exit_code: ExitCode = ExitCode.OK
 
     def as_json(self) -> dict[str, Any]:
         """Return what the report says besides the counts."""
-        return {"proof": {how: self.proofs[how] for how in dict.fromkeys(PROOFS.values())}}
+        return {"proof": self.proofs.as_json()}
 
 
 async def reconcile(
@@ -72,8 +72,7 @@ async def reconcile(
 
     def count(outcome: Outcome) -> None:
         result.tally.add(outcome)
-        if outcome.verdict is Verdict.DONE:
-            result.proofs[PROOFS.get(outcome.reason, "answer")] += 1
+        result.proofs.add(outcome)
         sink(outcome)
 
     async def free(other: Scope) -> int:

@@ -13,9 +13,11 @@ from mediapipe.errors import MediapipeError
 from mediapipe.imports.intents import Intent
 from mediapipe.imports.lookup import Lookup
 from mediapipe.imports.matching import Rules
+from mediapipe.ledger.interface import Scope
 
 NOON = datetime(2026, 2, 14, 12, tzinfo=UTC)
 SENT = datetime(2026, 11, 20, 8, tzinfo=UTC)
+SCOPE = Scope("calls.import", "host/account", "host/v2")
 RULES = Rules(timedelta(seconds=2))
 MARGIN = timedelta(minutes=5)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)

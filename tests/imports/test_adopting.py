@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -16,24 +14,15 @@ from mediapipe.imports.intents import Intent, intent_of, marker_of
 from mediapipe.imports.matching import digits
 from mediapipe.imports.reconciling import Reconciler
 from mediapipe.items import Outcome, Verdict
-from mediapipe.ledger.interface import Claim, Ledger, Receipt, Scope, State, Want
-from mediapipe.ledger.open import open_ledger
+from mediapipe.ledger.interface import Claim, Ledger, Receipt, State, Want
 from mediapipe.line import Job
 from mediapipe.listening import Ear
 from mediapipe.manifest.calls import CallRow
-from tests.imports.account import MARGIN, NOON, RULES, SECOND, SENT, Account, intent, record
+from tests.imports.account import MARGIN, NOON, RULES, SCOPE, SECOND, SENT, Account, intent, record
 
 pytestmark = pytest.mark.anyio
 
-SCOPE = Scope("calls.import", "host/account", "host/v2")
 CALLER = "18015551234"
-
-
-@pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    opened = await open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", owner="me")
-    yield opened
-    await opened.aclose()
 
 
 def row(key: str, at: datetime = NOON, caller: str = CALLER) -> CallRow:

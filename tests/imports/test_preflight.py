@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,10 @@ from mediapipe.manifest.problems import Problem
 from mediapipe.verdicts import Judged
 from tests.convirza.server import Reply, Request, serving
 from tests.import_runs import Nearby, recordings
-from tests.imports.account import HOUR, MARGIN, MINUTE, NOON, RULES, SENT, Account, record
+from tests.imports.account import HOUR, MARGIN, MINUTE, NOON, RULES, SCOPE, SENT, Account, record
 from tests.test_originals import opened
 
 There = Callable[..., list[dict[str, str]]]
-SCOPE = Scope("calls.import", "host/account", "v2")
 
 
 def row(key: str, at: datetime | None = NOON, **more: Any) -> CallRow:
@@ -74,12 +73,6 @@ def test_groups_that_were_not_looked_up_are_told(caplog: pytest.LogCaptureFixtur
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    async with await open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", owner="me") as opened_ledger:
-        yield opened_ledger
 
 
 async def keep(

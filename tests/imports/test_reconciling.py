@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import anyio
 import pytest
@@ -24,21 +22,12 @@ from mediapipe.imports.reconciling import (
     uploads_at,
 )
 from mediapipe.items import Verdict
-from mediapipe.ledger.interface import Claim, Ledger, Receipt, Scope, State, Want
-from mediapipe.ledger.open import open_ledger
-from tests.imports.account import MARGIN, NOON, RULES, SECOND, SENT, Account, intent, record
+from mediapipe.ledger.interface import Claim, Ledger, Receipt, State, Want
+from tests.imports.account import MARGIN, NOON, RULES, SCOPE, SECOND, SENT, Account, intent, record
 
-SCOPE = Scope("calls.import", "host/account", "host/v2")
 LAG = timedelta(minutes=2)
 CALL = listed(read_call(record("77"), server_time=0.0))
 BARE = replace(CALL, recorded=False)
-
-
-@pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    opened = await open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", owner="me")
-    yield opened
-    await opened.aclose()
 
 
 async def keep(ledger: Ledger, one: Intent, state: State) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,18 +20,16 @@ from mediapipe.errors import CredentialsError, PlatformDown, Rejected
 from mediapipe.imports.intents import Intent, intent_of
 from mediapipe.imports.sending import Sender, Tools, changes
 from mediapipe.items import Verdict
-from mediapipe.ledger.interface import Ledger, Receipt, Scope, State, Want
-from mediapipe.ledger.open import open_ledger
+from mediapipe.ledger.interface import Ledger, Receipt, State, Want
 from mediapipe.line import STATES, Entry, Finished, Job
 from mediapipe.listening import Ear
 from mediapipe.manifest.calls import CallRow
 from mediapipe.originals import Originals
 from tests.import_runs import Nearby, recordings
-from tests.imports.account import HOUR, MARGIN, NOON, RULES, Account, record
+from tests.imports.account import HOUR, MARGIN, NOON, RULES, SCOPE, Account, record
 
 pytestmark = pytest.mark.anyio
 
-SCOPE = Scope("calls.import", "host/account", "host/v2")
 FIELDS = {"external_id": "x", "caller_id": "18015551234", "group_id": "1201"}
 UNSURE = Unsure("http_500", "it broke")
 NOT_TAKEN = NotTaken("throttled", "too many")
@@ -111,10 +109,8 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    ledger = await open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", owner="me")
-    yield Desk(tmp_path, ledger)
-    await ledger.aclose()
+def desk(tmp_path: Path, ledger: Ledger) -> Desk:
+    return Desk(tmp_path, ledger)
 
 
 @pytest.mark.parametrize(
