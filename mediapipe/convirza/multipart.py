@@ -1,4 +1,4 @@
-"""A ``multipart/form-data`` body of text fields and at most one file, streamed from disk with a known length.
+"""A ``multipart/form-data`` body of text fields and files, streamed from disk with a known length.
 
 httpx can build one itself, but reads the file in the event loop, where a slow disk would stop every other
 upload, and to its end: a file that grew meanwhile would break the request half way. Names are escaped as
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +32,7 @@ class SourceChanged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """The file: the part's name, the file name sent, its media type, and where it is.
+    """A file: the part's name, the file name sent, its media type, and where it is.
 
     ``size`` is the length it is known to have, None to take what it has when it is opened.
     """
@@ -44,37 +44,40 @@ class FilePart:
     size: int | None = None
 
 
-class Body:
-    """A body that is ready to be sent, once: its length is known and its file is open."""
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """An open file and what stands before it in the body: the end of what precedes it, and its own head."""
 
-    def __init__(
-        self,
-        head: bytes,
-        file: BinaryIO | None,
-        size: int,
-        tail: bytes,
-        boundary: str,
-    ) -> None:
-        self._head, self._file, self._size, self._tail = head, file, size, tail
-        self.length = len(head) + size + len(tail)
+    head: bytes
+    file: BinaryIO
+    size: int
+
+
+class Body:
+    """A body that is ready to be sent, once: its length is known and its files are open."""
+
+    def __init__(self, sections: Sequence[_Section], tail: bytes, boundary: str) -> None:
+        self._sections, self._tail = sections, tail
+        self.length = sum(len(section.head) + section.size for section in sections) + len(tail)
         self.content_type = f"multipart/form-data; boundary={boundary}"
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the body, never more than was announced; raises ``SourceChanged`` when it falls short."""
-        yield self._head
-        left = self._size
-        while self._file is not None and left:
-            part = await anyio.to_thread.run_sync(_read, self._file, min(CHUNK, left))
-            left -= len(part)
-            yield part
+        for section in self._sections:
+            yield section.head
+            left = section.size
+            while left:
+                part = await anyio.to_thread.run_sync(_read, section.file, min(CHUNK, left))
+                left -= len(part)
+                yield part
         yield self._tail
 
 
 @asynccontextmanager
-async def opened_body(fields: Mapping[str, str], part: FilePart | None = None) -> AsyncIterator[Body]:
-    """Open a body and close its file afterwards. The fields go first: some servers read no further.
+async def opened_body(fields: Mapping[str, str], parts: Sequence[FilePart] = ()) -> AsyncIterator[Body]:
+    """Open a body and close its files afterwards. The fields go first: some servers read no further.
 
-    Raises ``Failed`` (``source_changed``, ``source_unreadable``) when the file is not what it was said to
+    Raises ``Failed`` (``source_changed``, ``source_unreadable``) when a file is not what it was said to
     be, and ``Rejected`` (``not_text``) for a value that UTF-8 cannot carry.
     """
     values = [(name.translate(_ESCAPES), value) for name, value in fields.items()]
@@ -83,17 +86,25 @@ async def opened_body(fields: Mapping[str, str], part: FilePart | None = None) -
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in values
     ]
-    if part is None:
-        yield Body(_encoded(lines), None, 0, f"--{boundary}--\r\n".encode(), boundary)
-        return
-    lines.append(
+    head, tail = _encoded(lines), f"--{boundary}--\r\n".encode()
+    heads = [_encoded([_file_head(part, boundary)]) for part in parts]
+    with ExitStack() as files:
+        sections: list[_Section] = []
+        for part, before in zip(parts, heads, strict=True):
+            file, size = await anyio.to_thread.run_sync(_open, part)
+            files.enter_context(file)
+            sections.append(_Section((b"\r\n" if sections else head) + before, file, size))
+        if sections:
+            yield Body(sections, b"\r\n" + tail, boundary)
+        else:
+            yield Body((), head + tail, boundary)
+
+
+def _file_head(part: FilePart, boundary: str) -> str:
+    return (
         f'--{boundary}\r\nContent-Disposition: form-data; name="{part.name.translate(_ESCAPES)}"; '
         f'filename="{part.filename.translate(_ESCAPES)}"\r\nContent-Type: {part.content_type}\r\n\r\n'
     )
-    head, tail = _encoded(lines), f"\r\n--{boundary}--\r\n".encode()
-    file, size = await anyio.to_thread.run_sync(_open, part)
-    with file:
-        yield Body(head, file, size, tail, boundary)
 
 
 async def measured(part: FilePart) -> FilePart:

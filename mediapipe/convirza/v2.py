@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mediapipe.convirza.multipart import FilePart, measured, opened_body
-from mediapipe.convirza.posts import InDoubt, Pace, Posted, post_once
-from mediapipe.convirza.session import HttpClient, Session, as_answer, bearing, without
-from mediapipe.convirza.uploads import Answer, NotTaken, Unsure, sort_answer
-from mediapipe.errors import Failed, Fatal, Throttled, Transient
-from mediapipe.pacing import Pacer
+from mediapipe.convirza.creating import Begin, Creation, Posting, create
+from mediapipe.convirza.multipart import FilePart
+from mediapipe.convirza.session import Session, as_answer
+from mediapipe.convirza.uploads import Answer, sort_answer
 
-Begin = Callable[[], Awaitable[None]]
+__all__ = ["V2", "Begin", "CallUpload", "Posting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +32,6 @@ class CallUpload:
     def __post_init__(self) -> None:
         if (self.path is None) == (not self.recording_url):
             raise ValueError("a call is sent with a file or with an address, one of them")
-
-
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """What uploads go out by: a client of their own (``open_posts``), their pacer, and the account's ways.
-
-    ``file_field`` names the part with the audio; ``retry_503`` as in ``sort_answer``; ``pace`` waits until
-    so many bytes may be sent.
-    """
-
-    http: HttpClient
-    pacer: Pacer
-    file_field: str = "recording_file"
-    retry_503: bool = True
-    pace: Pace | None = None
-
-
-class _NotBegun(Exception):
-    """Carries what ``begin`` raised past everything that might repeat it."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-        super().__init__(str(error))
 
 
 class V2:
@@ -80,101 +55,24 @@ class V2:
         """
         if self._posting is None:
             raise ValueError("this client was opened for reading")
-        attempt = _Upload(self.session, self._posting, upload, begin)
-        try:
-            await attempt.measure()
-            return await self.session.retry.run(attempt.once)
-        except _NotBegun as barred:
-            raise barred.error from barred.error.__cause__
-        except Failed as error:  # the file changed between two attempts
-            if not attempt.begun:
-                raise
-            return NotTaken(error.code, error.message)
-        except Transient as error:
-            return NotTaken(error.code, error.message, error.retry_after)
-        except Fatal as error:  # of the login: the item is known not to have been sent
-            return NotTaken(error.code, error.message, fatal=error)
+        return await create(self.session, self._posting, _creation(upload, self._posting), begin=begin)
 
 
-class _Upload:
-    """One call on its way."""
-
-    def __init__(self, session: Session, posting: Posting, upload: CallUpload, begin: Begin) -> None:
-        self._session, self._posting, self._begin = session, posting, begin
-        self._fields = dict(upload.fields)
-        self._part: FilePart | None = None
-        self.begun = False
-        if upload.path is None:
-            self._fields["recording_url"] = upload.recording_url
-        else:
-            self._part = FilePart(
-                posting.file_field, upload.filename, upload.content_type, upload.path, upload.size
-            )
-        self._secret = upload.recording_url
-        self._doing = f"upload call {upload.fields.get('external_id', '')}".rstrip()
-
-    async def measure(self) -> None:
-        """Fix the file's length: all attempts send the same."""
-        if self._part is not None:
-            self._part = await measured(self._part)
-
-    async def once(self) -> Answer:
-        """Send it, twice at most: a token that is refused is renewed. Raises ``Transient`` to be repeated."""
-        tokens = self._session.tokens
-        await tokens.bearer()  # a login may take its time, and no turn is held meanwhile
-        answer, token = await self._in_turn()
-        if isinstance(answer, NotTaken):
-            await tokens.renew(token)
-            answer, _ = await self._in_turn()
-        return answer
-
-    async def _in_turn(self) -> tuple[Answer, str]:
-        """Return the answer and the token it was asked with; a ``NotTaken`` is about that token."""
-        pacer = self._posting.pacer
-        async with pacer.turn():
-            token = await self._session.tokens.bearer()
-            answer = await self._send(token)
-            # Inside the turn, so that pacing learns of it.
-            if isinstance(answer, Unsure):
-                pacer.limit.struggled()
-            elif isinstance(answer, NotTaken) and answer.fatal is None:
-                kind = Throttled if answer.code == Throttled.code else Transient
-                raise kind(answer.message, code=answer.code, retry_after=answer.retry_after)
-        return answer, token
-
-    async def _send(self, token: str) -> Answer:
-        async with opened_body(self._fields, self._part) as body:
-            try:
-                posted = await post_once(
-                    self._posting.http,
-                    self._session.address("/call/upload"),
-                    bearing(token),
-                    body,
-                    begin=self._begun,
-                    deadline=self._session.deadline,
-                    doing=self._doing,
-                    pace=self._posting.pace,
-                )
-            except InDoubt as error:  # it may quote an answer that could not be read
-                return Unsure(error.code, self._quotable(error.message.encode(), token).decode())
-        self._session.heard(posted.headers)
-        return self._sorted(posted, token)
-
-    async def _begun(self) -> None:
-        try:
-            await self._begin()
-        except Exception as error:
-            raise _NotBegun(error) from error
-        self.begun = True
-
-    def _sorted(self, posted: Posted, token: str) -> Answer:
-        success = 200 <= posted.status < 300
-        if success and posted.early:
-            return Unsure("early_answer", f"HTTP {posted.status} came before all of the call was sent")
-        if success and not posted.whole:
-            return Unsure("unreadable_answer", f"HTTP {posted.status}, and the answer broke off")
-        words = self._quotable(posted.body, token)
-        return sort_answer(posted.status, posted.headers, words, retry_503=self._posting.retry_503)
-
-    def _quotable(self, words: bytes, token: str) -> bytes:
-        return without(words, token, self._secret)
+def _creation(upload: CallUpload, posting: Posting) -> Creation:
+    fields = dict(upload.fields)
+    parts: tuple[FilePart, ...] = ()
+    if upload.path is None:
+        fields["recording_url"] = upload.recording_url
+    else:
+        parts = (
+            FilePart(posting.file_field, upload.filename, upload.content_type, upload.path, upload.size),
+        )
+    return Creation(
+        path="/call/upload",
+        fields=fields,
+        parts=parts,
+        sort=sort_answer,
+        doing=f"upload call {upload.fields.get('external_id', '')}".rstrip(),
+        what="call",
+        secrets=(upload.recording_url,),
+    )

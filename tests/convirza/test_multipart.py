@@ -15,10 +15,12 @@ from starlette.requests import Request
 from mediapipe.convirza.multipart import CHUNK, Body, FilePart, SourceChanged, measured, opened_body
 from mediapipe.errors import Failed, Rejected
 
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters='"\\\r\n\0'), min_size=1, max_size=30)
 
-def made(fields: Mapping[str, str], part: FilePart | None = None) -> tuple[Body, bytes]:
+
+def made(fields: Mapping[str, str], *parts: FilePart) -> tuple[Body, bytes]:
     async def main() -> tuple[Body, bytes]:
-        async with opened_body(fields, part) as body:
+        async with opened_body(fields, parts) as body:
             return body, b"".join([chunk async for chunk in body.chunks()])
 
     return anyio.run(main)
@@ -68,6 +70,34 @@ def test_a_form_without_a_file() -> None:
     assert b"filename" not in raw
 
 
+@given(
+    st.dictionaries(st.sampled_from("abc"), st.text(max_size=20)),
+    st.lists(st.tuples(NAMES, st.binary(max_size=300)), max_size=15),
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_several_files_arrive_whole_and_in_order(
+    tmp_path: Path, fields: dict[str, str], files: list[tuple[str, bytes]]
+) -> None:
+    parts = []
+    for number, (filename, audio) in enumerate(files):
+        path = tmp_path / str(number)
+        path.write_bytes(audio)
+        parts.append(FilePart(f"file_{number}", filename, "audio/wav", path, len(audio)))
+    body, raw = made(fields, *parts)
+    assert body.length == len(raw)
+    sent = [(f"file_{n}", (filename, "audio/wav", audio)) for n, (filename, audio) in enumerate(files)]
+    assert parsed(body, raw) == [*fields.items(), *sent]
+
+
+def test_one_file_of_several_that_changed_spoils_the_body_and_leaves_none_open(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else None
+    with pytest.raises(Failed, match="has 5 bytes, not 6"):
+        made({}, part(tmp_path / "a"), part(tmp_path / "a", size=6))
+    if before is not None:
+        assert len(os.listdir("/proc/self/fd")) <= len(before)
+
+
 def test_names_are_escaped_as_browsers_do() -> None:
     _, raw = made({'a"b\r\nc\\d': "x"})
     assert b'name="a%22b%0D%0Ac\\d"\r\n\r\nx\r\n' in raw
@@ -94,9 +124,6 @@ def test_values_arrive_as_they_are(fields: dict[str, str]) -> None:
     assert sections[-1] == b"--\r\n"
     values = [section.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for section in sections[1:-1]]
     assert values == [value.encode() for value in fields.values()]
-
-
-NAMES = st.text(st.characters(codec="utf-8", exclude_characters='"\\\r\n\0'), min_size=1, max_size=30)
 
 
 @given(st.dictionaries(NAMES, st.text(max_size=200), max_size=6), st.binary(max_size=3000), NAMES)
@@ -164,7 +191,7 @@ def test_no_more_is_sent_than_was_said_and_less_is_noticed(tmp_path: Path) -> No
     path.write_bytes(bytes(2 * CHUNK))
 
     async def main(length: int) -> int:
-        async with opened_body({}, part(path)) as body:
+        async with opened_body({}, [part(path)]) as body:
             os.truncate(path, length)
             return body.length - sum([len(chunk) async for chunk in body.chunks()])
 
