@@ -31,6 +31,8 @@ def routes(state: SandboxState) -> list[BaseRoute]:
         ("/calls", "POST", bench.insert_calls),
         ("/uploads", "GET", bench.uploads),
         ("/recordings/{call_id:int}", "POST", bench.reveal),
+        ("/routes", "GET", bench.routes),
+        ("/routes/{route_id:int}", "POST", bench.mention),
         ("/clock", "GET", bench.clock),
         ("/clock", "POST", bench.move_clock),
         ("/tokens", "DELETE", bench.kill_tokens),
@@ -90,6 +92,21 @@ class _Bench:
         if call is None or call.recording is None:
             return reply({"message": "no such call"}, 404)
         return reply({"call_id": call.call_id, "recording_id": call.recording.recording_id})
+
+    async def routes(self, request: Request) -> Response:
+        """Answer the provisioned routes with the audio that each names."""
+        return reply({"routes": [asdict(route) for route in self._state.routes.routes]})
+
+    async def mention(self, request: Request) -> Response:
+        """Let a route name prompts: ``{"whisper_id": 4001}``, or any other field."""
+        try:
+            audio = await _object(request)
+            route = self._state.routes.mention(int(request.path_params["route_id"]), **audio)
+        except KeyError:
+            return reply({"message": "no such route"}, 404)
+        except ValueError as error:
+            return reply({"message": str(error)}, 400)
+        return reply(asdict(route))
 
     async def clock(self, request: Request) -> Response:
         """Answer the sandbox's time."""

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from mediapipe.sandbox import admin, calluploads, groups, listing, oauth, prompts, recordings
+from mediapipe.sandbox import admin, calluploads, groups, listing, oauth, prompts, recordings, routes
 from mediapipe.sandbox.answers import v2_error, v3_error
 from mediapipe.sandbox.config import SandboxConfig
 from mediapipe.sandbox.gate import Gate, Handler
@@ -45,6 +45,10 @@ def _v3(state: SandboxState) -> list[BaseRoute]:
             "/v3/media-prompts/{prompt_id:int}",
             "DELETE",
             Gate(state, Endpoint.PROMPT_DELETE, prompts.delete_prompt, V3),
+        ),
+        _route("/v3/provisioned-routes", "GET", Gate(state, Endpoint.ROUTES, routes.list_routes, V3)),
+        _route(
+            "/v3/provisioned-routes/{route_id:int}", "GET", Gate(state, Endpoint.ROUTE, routes.get_route, V3)
         ),
     ]
 

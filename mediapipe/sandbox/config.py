@@ -76,6 +76,18 @@ class SandboxConfig:
     """The field that carries a prompt's id in v3 answers; empty: none does."""
     prompt_name_partial: bool = True
     """The list filter ``name`` matches parts of a name; the documentation does not say."""
+    prompt_page_size: int = 0
+    """The most entries the v3 list shows at once, by limit and offset; 0: all of them, whatever is asked."""
+    prompt_list_wrapped: bool = False
+    """Answer the v3 list as ``{"items": […], "total": n}`` instead of the bare list."""
+    prompt_shows_size: bool = True
+
+    # Provisioned routes
+    routes: bool = True
+    """Whether the endpoint is there at all."""
+    routes_show_audio: bool = True
+    routes_list_audio: bool = True
+    """Show a route's audio in the list too; else only where a route is asked for alone."""
 
     # The sandbox itself
     data: Path | None = None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Proceed = Callable[[], Awaitable[Response]]
 _DEFAULT_SLOW_S = 0.2
 _DEFAULT_HANG_S = 60.0
+_DEFAULT_STALE_S = 60.0
 _FLIPPED = bytes(byte ^ 0x55 for byte in range(256))
 
 
@@ -138,6 +139,22 @@ async def index_late(hit: Hit) -> Response:
 async def fetch_late(hit: Hit) -> Response:
     """Let an upload by URL be answered at once and fetched only after ``seconds`` of the rule."""
     return await noting(fetch_delay=1.0 if hit.rule.seconds is None else hit.rule.seconds)(hit)
+
+
+async def list_late(hit: Hit) -> Response:
+    """Let an accepted prompt show in lists only after ``seconds`` of the rule."""
+    return await noting(list_delay=1.0 if hit.rule.seconds is None else hit.rule.seconds)(hit)
+
+
+async def stale(hit: Hit) -> Response:
+    """Let a list be ``seconds`` of the rule old."""
+    return await noting(stale=_DEFAULT_STALE_S if hit.rule.seconds is None else hit.rule.seconds)(hit)
+
+
+async def half_made(hit: Hit) -> Response:
+    """Let the endpoint keep half of what came, then drop the connection."""
+    hit.request.state.half_made = True
+    return await after(DROP)(hit)
 
 
 def twisted(twist: Twist) -> Effect:

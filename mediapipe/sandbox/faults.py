@@ -27,8 +27,10 @@ from mediapipe.sandbox.effects import (
     expire,
     fetch_late,
     half,
+    half_made,
     hang,
     index_late,
+    list_late,
     noting,
     other_bytes,
     overdeclared,
@@ -37,6 +39,7 @@ from mediapipe.sandbox.effects import (
     refuse,
     reserved,
     slow,
+    stale,
     status,
     twisted,
     unauthorized,
@@ -66,8 +69,10 @@ _RECORDING = frozenset({Endpoint.RECORDING})
 _GROUPS = frozenset({Endpoint.GROUPS})
 _UPLOAD = frozenset({Endpoint.UPLOAD})
 _PROMPT = frozenset({Endpoint.PROMPT_UPLOAD, Endpoint.V2_PROMPT, Endpoint.V2_WHISPER})
-_PROMPT_READ = frozenset({Endpoint.PROMPT_LIST})
-_GUARDED = _LIST | _CALL | _GROUPS | _UPLOAD | _PROMPT | _PROMPT_READ | {Endpoint.PROMPT_DELETE}
+_PROMPT_READ = frozenset({Endpoint.PROMPT_LIST, Endpoint.V2_AUDIO_LIST})
+_PROMPT_DELETE = frozenset({Endpoint.PROMPT_DELETE})
+_ROUTES = frozenset({Endpoint.ROUTES, Endpoint.ROUTE})
+_GUARDED = _LIST | _CALL | _GROUPS | _UPLOAD | _PROMPT | _PROMPT_READ | _PROMPT_DELETE | _ROUTES
 
 FAULTS: dict[str, Fault] = {
     "token_500": Fault(_TOKEN, status(500)),
@@ -148,9 +153,26 @@ FAULTS: dict[str, Fault] = {
     "upload_duplicate_refused": Fault(_UPLOAD, noting(refuse_duplicate=True)),
     "prompt_commit_then_drop": Fault(_PROMPT, after(DROP)),
     "prompt_commit_then_500": Fault(_PROMPT, after(status(500))),
-    "prompt_500_before": Fault(_PROMPT, status(500)),
+    "prompt_commit_then_hang": Fault(_PROMPT, after(hang)),
+    "prompt_commit_then_html": Fault(_PROMPT, after(HTML_200)),
+    "prompt_half_made": Fault(_PROMPT, half_made),
+    "prompt_listed_late": Fault(_PROMPT, list_late),
+    "prompt_drop_before": Fault(_PROMPT, DROP),
+    "prompt_hang": Fault(_PROMPT, hang),
+    "prompt_html": Fault(_PROMPT, HTML_200),
+    "prompt_400": Fault(_PROMPT, status(400)),
     "prompt_429": Fault(_PROMPT, status(429)),
+    "prompt_500_before": Fault(_PROMPT, status(500)),
+    "prompt_503": Fault(_PROMPT, status(503)),
+    "prompt_list_429": Fault(_PROMPT_READ, status(429)),
     "prompt_list_500": Fault(_PROMPT_READ, status(500)),
+    "prompt_list_html_200": Fault(_PROMPT_READ, HTML_200),
+    "prompt_list_stale": Fault(_PROMPT_READ, stale),
+    "prompt_delete_429": Fault(_PROMPT_DELETE, status(429)),
+    "prompt_delete_500": Fault(_PROMPT_DELETE, status(500)),
+    "prompt_delete_then_drop": Fault(_PROMPT_DELETE, after(DROP)),
+    "routes_403": Fault(_ROUTES, status(403)),
+    "routes_500": Fault(_ROUTES, status(500)),
 }
 """Every fault by name."""
 

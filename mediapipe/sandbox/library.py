@@ -31,6 +31,9 @@ class Prompt:
     size: int
     uploaded_ms: int
     deleted: bool = False
+    listed_ms: int = 0
+    """From when on lists show it."""
+    deleted_ms: int = 0
 
     @property
     def blob(self) -> str:
@@ -42,7 +45,11 @@ class Prompt:
         """The file name without its extension, which is how the older generation shows it."""
         return PurePosixPath(self.file_name).stem
 
-    def as_v3(self, id_key: str) -> dict[str, object]:
+    def listed(self, at_ms: int) -> bool:
+        """Return whether a list of this time shows it."""
+        return self.listed_ms <= at_ms and not (self.deleted and self.deleted_ms <= at_ms)
+
+    def as_v3(self, id_key: str, *, with_size: bool = True) -> dict[str, object]:
         """Return the entry as the newer generation shows it, its id under ``id_key`` when that is given."""
         shown: dict[str, object] = {
             "name": self.name,
@@ -52,6 +59,8 @@ class Prompt:
             "org_unit_id": ROOT_UNIT,
             "uploaded_on": iso(self.uploaded_ms),
         }
+        if not with_size:
+            del shown["size"]
         return {id_key: self.prompt_id, **shown} if id_key else shown
 
 
@@ -75,10 +84,12 @@ class Library:
         """What was ever uploaded, deleted or not."""
         return list(self._prompts.values())
 
-    def add(self, kind: str, name: str, file_name: str, audio: bytes, now_ms: int) -> Prompt:
-        """Keep an audio file and return its entry."""
+    def add(
+        self, kind: str, name: str, file_name: str, audio: bytes, now_ms: int, *, delay_ms: int = 0
+    ) -> Prompt:
+        """Keep an audio file and return its entry; ``delay_ms`` later lists begin to show it."""
         number = _FIRST_ID + len(self._prompts)
-        prompt = Prompt(number, kind, name, file_name, len(audio), now_ms)
+        prompt = Prompt(number, kind, name, file_name, len(audio), now_ms, listed_ms=now_ms + delay_ms)
         self._drawer.put_blob(prompt.blob, audio)
         self._store(prompt)
         return prompt
@@ -88,12 +99,12 @@ class Library:
         prompt = self._prompts.get(prompt_id)
         return None if prompt is None or prompt.deleted else prompt
 
-    def delete(self, prompt_id: int) -> bool:
+    def delete(self, prompt_id: int, now_ms: int) -> bool:
         """Delete softly; False when there is nothing to delete."""
         prompt = self.get(prompt_id)
         if prompt is None:
             return False
-        self._store(replace(prompt, deleted=True))
+        self._store(replace(prompt, deleted=True, deleted_ms=now_ms))
         return True
 
     def audio(self, prompt: Prompt) -> bytes:

@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mediapipe.sandbox.answers import data_error, envelope, reply, rule_error, v2_error, v3_error
+from mediapipe.sandbox.answers import Refusal, data_error, envelope, reply, rule_error, v2_error, v3_error
 from mediapipe.sandbox.config import UPLOAD_LIMIT_BYTES
 from mediapipe.sandbox.library import PROMPT_FORMATS, PROMPT_TYPES, Prompt
 from mediapipe.sandbox.recordings import HOST_PATH
@@ -43,31 +43,38 @@ async def upload_prompt(state: SandboxState, request: Request) -> Response:
         if _extension(file_name) not in PROMPT_FORMATS or not file.size:
             return v3_error(400, f"The file must be one of {', '.join(PROMPT_FORMATS)}")
         shown = name if isinstance(name, str) and name else PurePosixPath(file_name).stem
-        prompt = state.library.add(str(kind), shown, file_name, await file.read(), state.now_ms)
-    record = prompt.as_v3(state.config.prompt_id_key)
+        prompt = _add(state, request, str(kind), shown, file_name, await file.read())
+    record = prompt.as_v3(state.config.prompt_id_key, with_size=state.config.prompt_shows_size)
     return envelope(record, now_ms=state.now_ms, status=201, message="Created")
 
 
 async def list_prompts(state: SandboxState, request: Request) -> Response:
-    """``GET /v3/media-prompts``: the library, by type and name."""
+    """``GET /v3/media-prompts``: the library, by type and name; in pages where the sandbox is told to."""
     kind, name = request.query_params.get("type"), request.query_params.get("name", "")
     if kind and kind not in PROMPT_TYPES:
         return v3_error(400, f"type must be one of {', '.join(PROMPT_TYPES)}")
-    partial = state.config.prompt_name_partial
+    config = state.config
+    partial = config.prompt_name_partial
     found = [
-        prompt.as_v3(state.config.prompt_id_key)
-        for prompt in state.library.prompts
+        prompt.as_v3(config.prompt_id_key, with_size=config.prompt_shows_size)
+        for prompt in _listed(state, request)
         if (not kind or prompt.type == kind)
         and (name.lower() in prompt.name.lower() if partial else name in ("", prompt.name))
     ]
-    return envelope(found, now_ms=state.now_ms)
+    page = found
+    if config.prompt_page_size:
+        limit, offset = _number(request, "limit"), _number(request, "offset") or 0
+        size = min(config.prompt_page_size, limit or config.prompt_page_size)
+        page = found[offset : offset + size]
+    data = {"items": page, "total": len(found)} if config.prompt_list_wrapped else page
+    return envelope(data, now_ms=state.now_ms)
 
 
 async def delete_prompt(state: SandboxState, request: Request) -> Response:
     """``DELETE /v3/media-prompts/{id}``: delete softly."""
     if state.config.role_id == _READ_ONLY:
         return v3_error(403)
-    if not state.library.delete(int(request.path_params["prompt_id"])):
+    if not state.library.delete(int(request.path_params["prompt_id"]), state.now_ms):
         return v3_error(404, "Recording not found")
     return envelope({}, now_ms=state.now_ms, message="Deleted")
 
@@ -99,7 +106,7 @@ async def _upload_v2(state: SandboxState, request: Request, kind: str) -> Respon
     if any(_extension(name) not in _V2_FORMATS or sniff(audio) is None for name, audio in files):
         return data_error(_V2_WRONG_FORMAT)
     for name, audio in files:
-        state.library.add(kind, PurePosixPath(name).stem, name, audio, state.now_ms)
+        _add(state, request, kind, PurePosixPath(name).stem, name, audio)
     return reply({"result": "success", "err": None, "data": f"{len(files)} file(s) uploaded"})
 
 
@@ -109,7 +116,7 @@ async def list_v2_audio(state: SandboxState, request: Request) -> Response:
     limit, offset = query.get("limit", "100"), query.get("offset", "0")
     if not (limit.isdigit() and offset.isdigit()):
         return rule_error("Please provide valid data.")
-    items = [_as_v2(state, request, prompt) for prompt in state.library.prompts]
+    items = [_as_v2(state, request, prompt) for prompt in _listed(state, request)]
     if wanted := query.get("filter", ""):
         field, _, value = wanted.partition("=")
         if field not in _V2_FILTERS or not value.strip():
@@ -119,6 +126,27 @@ async def list_v2_audio(state: SandboxState, request: Request) -> Response:
         items = [item for item in items if _matches(str(item[field]), field, value)]
     page = items[int(offset) : int(offset) + int(limit)]
     return reply({"result": "success", "err": None, "data": page})
+
+
+def _add(state: SandboxState, request: Request, kind: str, name: str, file_name: str, audio: bytes) -> Prompt:
+    """Keep an upload as the faults have it."""
+    if getattr(request.state, "half_made", False):
+        audio = audio[: len(audio) // 2]
+    delay = int(getattr(request.state, "list_delay", 0.0) * 1000)
+    return state.library.add(kind, name, file_name, audio, state.now_ms, delay_ms=delay)
+
+
+def _listed(state: SandboxState, request: Request) -> list[Prompt]:
+    """Return what lists show now, or showed a while ago when the list is stale."""
+    at_ms = state.now_ms - int(getattr(request.state, "stale", 0.0) * 1000)
+    return [prompt for prompt in state.library.everything if prompt.listed(at_ms)]
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name)
+    if text is not None and not text.isdecimal():
+        raise Refusal(v3_error(400, f"{name} must be a number"))
+    return None if text is None else int(text)
 
 
 def _matches(shown: str, field: str, value: str) -> bool:

@@ -20,6 +20,7 @@ from mediapipe.sandbox.drawer import Drawer
 from mediapipe.sandbox.faults import FaultBoard
 from mediapipe.sandbox.library import Library, Prompt
 from mediapipe.sandbox.records import RecordWriter
+from mediapipe.sandbox.routebook import RouteBook
 from mediapipe.sandbox.sample import sample_calls, until_ms
 from mediapipe.sandbox.signed import Signer
 from mediapipe.sandbox.sound import synthesise
@@ -59,6 +60,7 @@ class SandboxState:
         self.writer = RecordWriter()
         self.faults = FaultBoard(config.faults)
         self.library = Library(self.drawer)
+        self.routes = RouteBook(self.drawer)
         self.tokens = TokenDesk(config, self.now, lambda kept: self.drawer.put_document(_TOKENS, kept))
         self.tokens.restore(self.drawer.document(_TOKENS))
         self.book = CallBook(sample_calls(config, until_ms(config, self.today())))

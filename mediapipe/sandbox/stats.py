@@ -30,6 +30,8 @@ class Endpoint(StrEnum):
     V2_WHISPER = "v2_whisper"
     V2_AUDIO_LIST = "v2_audio_list"
     V2_AUDIO = "v2_audio"
+    ROUTES = "routes"
+    ROUTE = "route"
 
     @property
     def is_v2(self) -> bool:

@@ -80,6 +80,23 @@ ASK: dict[str, Callable[[Any], httpx.Response]] = {
     "prompt_list": lambda api: api.http.get(
         f"{api.env['CONVIRZA_V3_URL']}/media-prompts", headers=api.v3_headers
     ),
+    "prompt_list_v2": lambda api: api.http.get(
+        f"{api.env['CONVIRZA_V2_URL']}/misc/getaudiolist", headers=api.v2_headers
+    ),
+    "prompt_v2": lambda api: api.http.post(
+        f"{api.env['CONVIRZA_V2_URL']}/misc/upload/whisper",
+        files={"file": ("a.wav", whole(api))},
+        headers=api.v2_headers,
+    ),
+    "prompt_delete": lambda api: api.http.delete(
+        f"{api.env['CONVIRZA_V3_URL']}/media-prompts/4001", headers=api.v3_headers
+    ),
+    "routes": lambda api: api.http.get(
+        f"{api.env['CONVIRZA_V3_URL']}/provisioned-routes", headers=api.v3_headers
+    ),
+    "route": lambda api: api.http.get(
+        f"{api.env['CONVIRZA_V3_URL']}/provisioned-routes/1022", headers=api.v3_headers
+    ),
 }
 
 PLAIN = {
@@ -106,7 +123,11 @@ PLAIN = {
     "upload_schema_error": 400,
     "prompt_500_before": 500,
     "prompt_429": 429,
+    "prompt_503": 503,
+    "prompt_400": 400,
+    "prompt_drop_before": "RemoteProtocolError",
     "prompt_list_500": 500,
+    "prompt_list_429": 429,
 }
 
 
@@ -136,6 +157,7 @@ COMMITTED = {
     "upload_commit_then_html": 200,
     "prompt_commit_then_drop": "RemoteProtocolError",
     "prompt_commit_then_500": 500,
+    "prompt_commit_then_html": 200,
 }
 
 
@@ -193,15 +215,22 @@ def test_slow(api, endpoint):
     assert time.monotonic() - begin >= 0.15
 
 
-@covers("recording_hang", "upload_hang", "upload_commit_then_hang")
-@pytest.mark.parametrize(
-    ("name", "made"), [("recording_hang", 0), ("upload_hang", 0), ("upload_commit_then_hang", 1)]
-)
+HANGING = {
+    "recording_hang": 0,
+    "upload_hang": 0,
+    "upload_commit_then_hang": 1,
+    "prompt_hang": 0,
+    "prompt_commit_then_hang": 1,
+}
+
+
+@covers(*HANGING)
+@pytest.mark.parametrize(("name", "made"), HANGING.items())
 def test_hang(api, name, made):
     on(api, name, seconds=30)
     api.http.timeout = httpx.Timeout(0.3)
     assert statuses(lambda: ASK[name.split("_")[0]](api), 1) == ["ReadTimeout"]
-    assert len(api.box.state.uploads) == made
+    assert len(api.box.state.uploads) + len(api.box.state.prompts) == made
 
 
 def test_hang_ends_in_a_drop(api):
@@ -209,7 +238,13 @@ def test_hang_ends_in_a_drop(api):
     assert statuses(lambda: fetch(api), 1) == ["RemoteProtocolError"]
 
 
-HTML = {"list_html_200": "list", "recording_html_200": "recording", "upload_html": "upload"}
+HTML = {
+    "list_html_200": "list",
+    "recording_html_200": "recording",
+    "upload_html": "upload",
+    "prompt_html": "prompt",
+    "prompt_list_html_200": "prompt_list",
+}
 
 
 @covers(*HTML)
@@ -219,6 +254,7 @@ def test_html_with_status_200(api, name):
     answer = ASK[HTML[name]](api)
     assert (answer.status_code, answer.headers["content-type"][:9]) == (200, "text/html")
     assert not api.box.state.uploads
+    assert not api.box.state.prompts
 
 
 @covers("upload_result_error", "upload_data_error", "upload_empty_200", "upload_result_json")
@@ -492,6 +528,75 @@ def test_the_list_of_groups_fails(api):
         assert api.http.get(url, headers=api.v3_headers).status_code == status
     api.box.state.faults.set([])
     assert api.http.get(url, headers=api.v3_headers).json()["data"]["total"] == 4
+
+
+@covers("prompt_half_made")
+@pytest.mark.parametrize("endpoint", ["prompt", "prompt_v2"])
+def test_half_a_prompt_is_kept(api, endpoint):
+    on(api, "prompt_half_made", first=1)
+    assert statuses(lambda: ASK[endpoint](api), 1) == ["RemoteProtocolError"]
+    (kept,) = api.box.state.prompts
+    assert api.box.state.prompt_bytes(kept.prompt_id) == whole(api)[: len(whole(api)) // 2]
+    assert kept.size == len(whole(api)) // 2
+
+
+def entries(api: Any, endpoint: str = "prompt_list") -> int:
+    return len(ASK[endpoint](api).json()["data"])
+
+
+@covers("prompt_listed_late")
+@pytest.mark.parametrize("of", ["prompt", "prompt_v2"])
+def test_a_prompt_shows_in_lists_late(api, of):
+    on(api, "prompt_listed_late", seconds=100)
+    assert ASK[of](api).is_success
+    assert (entries(api), entries(api, "prompt_list_v2")) == (0, 0)
+    api.box.state.advance(101)
+    assert (entries(api), entries(api, "prompt_list_v2")) == (1, 1)
+
+
+@covers("prompt_list_stale")
+def test_a_list_may_be_old(api):
+    prompt(api)
+    api.box.state.advance(100)
+    on(api, "prompt_list_stale", seconds=50)
+    assert entries(api) == entries(api, "prompt_list_v2") == 1
+    prompt(api)
+    ASK["prompt_delete"](api)
+    assert entries(api) == 1  # the new one is not there yet, the deleted one is still
+    api.box.state.faults.set([])
+    assert entries(api) == entries(api, "prompt_list_v2") == 1
+    on(api, "prompt_list_stale", seconds=101)
+    assert entries(api) == 0
+
+
+@pytest.mark.parametrize(("name", "status"), [("prompt_list_500", 500), ("prompt_list_429", 429)])
+def test_the_older_list_fails_as_the_newer_does(api, name, status):
+    on(api, name, first=1)
+    assert statuses(lambda: ASK["prompt_list_v2"](api), 2) == [status, 200]
+
+
+@covers("prompt_delete_500", "prompt_delete_429", "prompt_delete_then_drop")
+@pytest.mark.parametrize(
+    ("name", "answers"),
+    [
+        ("prompt_delete_500", [500, 200]),
+        ("prompt_delete_429", [429, 200]),
+        ("prompt_delete_then_drop", ["RemoteProtocolError", 404]),
+    ],
+)
+def test_deleting_fails(api, name, answers):
+    prompt(api)
+    on(api, name, first=1)
+    assert statuses(lambda: ASK["prompt_delete"](api), 2) == answers
+    assert not api.box.state.prompts
+
+
+@covers("routes_500", "routes_403")
+@pytest.mark.parametrize(("name", "status"), [("routes_500", 500), ("routes_403", 403)])
+def test_routes_fail(api, name, status):
+    on(api, name, first=2)
+    assert statuses(lambda: ASK["routes"](api), 1) == [status]
+    assert statuses(lambda: ASK["route"](api), 2) == [status, 200]
 
 
 def test_every_fault_is_tested():

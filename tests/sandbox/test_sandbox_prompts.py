@@ -63,6 +63,34 @@ def test_exact_names_and_no_id_by_config(sandbox):
     assert listed(api, name="welcome") == []
 
 
+def test_the_list_comes_whole_or_in_pages(sandbox):
+    api = sandbox()
+    for number in range(5):
+        add(api, name=f"p{number}")
+    assert len(listed(api, limit="2", offset="4")) == 5
+    assert all("size" in prompt for prompt in listed(api))
+    api = sandbox(prompt_page_size=3, prompt_shows_size=False)
+    for number in range(5):
+        add(api, name=f"p{number}")
+    assert [prompt["name"] for prompt in listed(api)] == ["p0", "p1", "p2"]
+    assert [prompt["name"] for prompt in listed(api, limit="2", offset="2")] == ["p2", "p3"]
+    assert [prompt["name"] for prompt in listed(api, limit="200", offset="3")] == ["p3", "p4"]
+    assert listed(api, offset="5") == []
+    assert not any("size" in prompt for prompt in listed(api))
+    url = f"{api.env['CONVIRZA_V3_URL']}/media-prompts"
+    assert api.http.get(url, params={"limit": "x"}, headers=api.v3_headers).status_code == 400
+
+
+def test_a_wrapped_list_says_how_many_there_are(sandbox):
+    api = sandbox(prompt_page_size=1, prompt_list_wrapped=True)
+    add(api, "whisper")
+    add(api, name="second")
+    data: Any = listed(api)
+    assert (len(data["items"]), data["total"]) == (1, 2)
+    whispers: Any = listed(api, type="whisper")
+    assert whispers["total"] == 1
+
+
 @pytest.mark.parametrize(
     ("change", "status"),
     [
