@@ -37,6 +37,9 @@ _AAC = frozenset({"aac"})
 V2_CALLS = Target("v2 calls", (("wav", _PCM), ("mp3", frozenset({"mp3"}))))
 """``call/upload`` takes mp3 and wav (vendor page "Upload Call Audio")."""
 
+V2_PROMPTS = Target("v2 prompts", (("wav", _PCM), ("mp3", frozenset({"mp3"}))))
+"""``misc/upload/prompt`` and ``misc/upload/whisper`` take mp3 and wav, by their own word when they refuse."""
+
 V3_PROMPTS = Target(
     "v3 prompts",
     (

@@ -7,6 +7,7 @@ import resource
 import signal
 
 from mediapipe.audio.facts import AudioFacts
+from mediapipe.audio.mastering import ListenRequest, Mastered, MasterRequest, Players
 from mediapipe.audio.requests import ProbeRequest, Rendering, RenderRequest
 from mediapipe.errors import Failed
 
@@ -31,6 +32,28 @@ def render_in_worker(request: RenderRequest, memory: int) -> Rendering:
 
     try:
         return render(request)
+    except MemoryError:
+        raise _too_little() from None
+
+
+def master_in_worker(request: MasterRequest, memory: int) -> Mastered:
+    """Render one prompt with at most ``memory`` bytes of data."""
+    _settle(memory)
+    from mediapipe.audio.master import master
+
+    try:
+        return master(request)
+    except MemoryError:
+        raise _too_little() from None
+
+
+def listen_in_worker(request: ListenRequest, memory: int) -> Players:
+    """Make one prompt audible in a browser with at most ``memory`` bytes of data."""
+    _settle(memory)
+    from mediapipe.audio.listen import players
+
+    try:
+        return players(request)
     except MemoryError:
         raise _too_little() from None
 

@@ -19,9 +19,10 @@ import anyio
 import anyio.to_process
 
 from mediapipe.audio.facts import AudioFacts
+from mediapipe.audio.mastering import ListenRequest, Mastered, MasterRequest, Players
 from mediapipe.audio.options import AudioOptions
 from mediapipe.audio.requests import ProbeRequest, Rendering, RenderRequest
-from mediapipe.audio.worker import probe_in_worker, render_in_worker
+from mediapipe.audio.worker import listen_in_worker, master_in_worker, probe_in_worker, render_in_worker
 from mediapipe.errors import Failed
 from mediapipe.pacing import ByteBudget
 
@@ -48,6 +49,14 @@ class AudioWorkers:
     async def probe(self, request: ProbeRequest) -> AudioFacts:
         """Return a file's facts. Raises ``Rejected`` or ``Failed`` with a stable code."""
         return await self._run(probe_in_worker, request, request.path)
+
+    async def mastered(self, request: MasterRequest) -> Mastered:
+        """Render a prompt to where its request says, or judge it. Raises ``Rejected`` or ``Failed``."""
+        return await self._run(master_in_worker, request, request.probe.path)
+
+    async def players(self, request: ListenRequest) -> Players:
+        """Return a prompt as files for a browser. Raises ``Rejected`` or ``Failed``."""
+        return await self._run(listen_in_worker, request, request.probe.path)
 
     @asynccontextmanager
     async def rendered(self, request: RenderRequest) -> AsyncGenerator[Rendering, None]:

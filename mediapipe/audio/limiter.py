@@ -1,0 +1,130 @@
+"""A true-peak limiter: no peak over the ceiling, between samples either; what stays below is not touched.
+
+Peaks are looked for on a grid four times as fine. Where one is over, the gain goes down before it and comes
+back after it along a smooth curve, the same way in both directions, so the same input gives the same output
+whatever came before. All channels share one gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mediapipe.audio.facts import decibels
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+REACH_S = 0.01
+"""The gain is held this long around a peak, and takes as long to get there: longer than a voice's period."""
+
+_FINE = 4
+_SIDE = 16
+"""Samples on either side that an interpolated one is made of."""
+_JUDGE_FINE, _JUDGE_SIDE = 8, 32
+_BLOCK = 65_536
+_ROUNDS = 6
+_BELOW = 10 ** (-0.01 / 20)
+"""Aimed at so far below the ceiling that rounding does not lead over it."""
+
+
+def true_peak_db(signal: Floats) -> float:
+    """Return the highest peak of a signal of shape (channels, n) in dB, on a grid eight times as fine."""
+    largest = max((float(one.max()) for _, one in _envelope(signal, _JUDGE_FINE, _JUDGE_SIDE)), default=0.0)
+    return decibels(largest)
+
+
+def limit(signal: Floats, ceiling_db: float, rate: int) -> tuple[Floats, float]:
+    """Return a signal of shape (channels, n) without peaks over the ceiling, and the most dB taken away.
+
+    A signal that has none comes back as it is. No sample ever becomes larger.
+    """
+    ceiling = 10 ** (ceiling_db / 20)
+    reach = max(1, round(REACH_S * rate))
+    out, taken_db = signal, 0.0
+    # A gain that moves shifts the peaks between samples a little: what is over by a hair takes another round.
+    for _ in range(_ROUNDS):
+        places, needed = _over(out, ceiling)
+        if not places.size:
+            break
+        if out is signal:
+            out = signal.copy()
+        lowest = 1.0
+        for start, gain in _curves(places, needed, reach):
+            first, last = max(0, start), min(out.shape[1], start + len(gain))
+            gain = gain[first - start : last - start]
+            out[:, first:last] = out[:, first:last] * gain
+            lowest = min(lowest, float(gain.min()))
+        taken_db -= decibels(lowest)
+    return out, taken_db
+
+
+def _over(signal: Floats, ceiling: float) -> tuple[NDArray[np.int64], Doubles]:
+    """Return where the peaks are over the ceiling, and the gain that each needs."""
+    places, needed = [np.empty(0, np.int64)], [np.empty(0)]
+    for at, envelope in _envelope(signal, _FINE, _SIDE):
+        found = np.flatnonzero(envelope > ceiling)
+        places.append(found + at)
+        needed.append(ceiling * _BELOW / envelope[found])
+    return np.concatenate(places), np.concatenate(needed)
+
+
+def _curves(places: NDArray[np.int64], needed: Doubles, reach: int) -> Iterator[tuple[int, Doubles]]:
+    """Yield stretches of gain by their first sample; outside of them it is 1.
+
+    A mean of minima: each is at most what is needed within reach, so their weighted mean is too.
+    """
+    weights = np.hanning(2 * reach + 3)[1:-1]
+    weights /= weights.sum()
+    breaks = np.flatnonzero(np.diff(places) > 4 * reach) + 1
+    for group, gains in zip(np.split(places, breaks), np.split(needed, breaks), strict=True):
+        start = int(group[0]) - 4 * reach
+        wanted = np.ones(int(group[-1]) - start + 4 * reach + 1)
+        wanted[group - start] = gains
+        held = _minimum(wanted, 2 * reach + 1)
+        yield start + 2 * reach, np.minimum(np.convolve(held, weights, "valid"), 1.0)
+
+
+def _minimum(values: Doubles, width: int) -> Doubles:
+    """Return the least of each ``width`` values that follow on each other, by doubling."""
+    done, out = 1, values
+    while done < width:
+        step = min(done, width - done)
+        out = np.minimum(out[step:], out[:-step])
+        done += step
+    return out
+
+
+def _envelope(signal: Floats, fine: int, side: int) -> Iterator[tuple[int, Doubles]]:
+    """Yield, block by block with its first sample, the largest value around each sample, over all channels.
+
+    "Around" is up to the neighbours on the finer grid; the last block goes on into the silence behind it.
+    """
+    filters = _filters(fine, side)
+    whole = np.pad(signal, ((0, 0), (side, side)))
+    for at in range(0, signal.shape[1], _BLOCK):
+        count = min(_BLOCK, signal.shape[1] - at)
+        found = np.zeros(count)
+        for channel in whole[:, at : at + count + 2 * side].astype(np.float64):
+            np.maximum(found, np.abs(channel[side : side + count]), out=found)
+            for taps in filters:
+                # Each between two samples, the first of them before the block's own first.
+                between = np.abs(np.convolve(channel, taps, "valid"))
+                np.maximum(found, between[1 : count + 1], out=found)
+                np.maximum(found, between[:count], out=found)
+        yield at, found
+
+
+@lru_cache(maxsize=4)
+def _filters(fine: int, side: int) -> tuple[Doubles, ...]:
+    """Return what makes each of the samples in between: a windowed sinc of ``2 * side`` samples."""
+    at = np.arange(-side + 1, side + 1)
+    made = []
+    for step in range(1, fine):
+        away = at - step / fine
+        taps = np.sinc(away) * np.i0(6.0 * np.sqrt(np.maximum(0.0, 1 - (away / side) ** 2))) / np.i0(6.0)
+        made.append(np.ascontiguousarray(taps[::-1] / taps.sum()))
+    return tuple(made)
