@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from mediapipe.convirza.groups import Group, Groups
 from mediapipe.convirza.v3 import V3
 from mediapipe.estimate import Pace
+from mediapipe.exclusive import LEASE
 from mediapipe.imports.feed import Limits, hours_a_day
-from mediapipe.imports.lock import LEASE
 from mediapipe.imports.matching import Created, Rules
 from mediapipe.imports.reconciling import Reconciler
 from mediapipe.imports.sending import Tools

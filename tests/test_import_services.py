@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from mediapipe.import_services import import_scope, open_import, open_reconcile, pace_of
-from mediapipe.imports.lock import LEASE
+from mediapipe.exclusive import LEASE
 from mediapipe.settings import Settings
 from tests.import_runs import Importer, importing
 

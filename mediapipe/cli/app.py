@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mediapipe import __version__
-from mediapipe.cli import archive, auth, calls, demo, output, sandbox, status
+from mediapipe.cli import archive, auth, calls, demo, output, prompts, sandbox, status
 from mediapipe.errors import EXIT_CODE_MEANINGS
 
 # The \b keeps the lines of the paragraph apart.
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.add_typer(calls.app, name="calls")
+app.add_typer(prompts.app, name="prompts")
 app.add_typer(archive.app, name="archive")
 app.add_typer(sandbox.app, name="sandbox")
 app.command("status")(status.status)

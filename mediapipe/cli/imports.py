@@ -21,17 +21,15 @@ if TYPE_CHECKING:
     from mediapipe.settings import Settings
 
 
-def _switch(flag: str, variable: str, text: str) -> object:
-    return typer.Option(flag, envvar=f"MEDIAPIPE_{variable}", show_envvar=False, help=text)
-
-
 AllOrNothing = Annotated[
     bool,
-    _switch("--all-or-nothing", "ALL_OR_NOTHING", "Send nothing unless every row and its audio is good."),
+    options.switch(
+        "--all-or-nothing", "ALL_OR_NOTHING", "Send nothing unless all rows and their audio are good."
+    ),
 ]
 Resend = Annotated[
     bool,
-    _switch(
+    options.switch(
         "--resend-uncertain",
         "RESEND_UNCERTAIN",
         "Send uncertain uploads again that are still not listed after one more look.",
@@ -39,7 +37,7 @@ Resend = Annotated[
 ]
 Insist = Annotated[
     bool,
-    _switch(
+    options.switch(
         "--insist", "INSIST", "Import with a new ledger although rows seem to be in the account already."
     ),
 ]
@@ -228,7 +226,8 @@ Adopt = Annotated[
     ),
 ]
 NoWait = Annotated[
-    bool, _switch("--no-wait", "NO_WAIT", "Do not wait until what was sent a moment ago may be listed.")
+    bool,
+    options.switch("--no-wait", "NO_WAIT", "Do not wait for what was sent a moment ago to be listed."),
 ]
 
 

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from mediapipe.manifest.roots import Root as AudioRoot
     from mediapipe.settings import Settings
 
+
+def switch(flag: str, variable: str, text: str) -> object:
+    """Return the option of a switch that is no setting; its variable is ``MEDIAPIPE_<variable>``."""
+    return typer.Option(flag, envvar=f"MEDIAPIPE_{variable}", show_envvar=False, help=text)
+
+
 Profile = Annotated[
     str | None,
     typer.Option("--profile", metavar="NAME|FILE", help="Settings: a shipped or own name, or a TOML file."),
@@ -135,6 +141,25 @@ Delimiter = Annotated[
     typer.Option("--delimiter", metavar="CHAR", help="What separates columns, or tab. Default: found out."),
 ]
 Tz = Annotated[str | None, typer.Option("--tz", metavar="ZONE", help="Zone of dates without an offset.")]
+
+Prune = Annotated[
+    bool, switch("--prune", "PRUNE", "Delete what is ours and not wanted any more: replaced or removed.")
+]
+PruneForeign = Annotated[
+    bool, switch("--prune-foreign", "PRUNE_FOREIGN", "Delete also what nobody here put into the account.")
+]
+Force = Annotated[bool, switch("--force", "FORCE", "Delete also what a route mentions.")]
+MaxDelete = Annotated[
+    int | None, typer.Option("--max-delete", metavar="N", help="Delete N prompts at the most, or nothing.")
+]
+Api = Annotated[
+    str | None,
+    typer.Option("--api", metavar="v3|v2", help="API generation; v2 takes prompts and whispers only."),
+]
+LockFile = Annotated[
+    Path | None,
+    typer.Option("--lock", metavar="FILE", help="The lock file. Default: prompts.lock.json."),
+]
 
 
 def given(**flags: object) -> dict[str, object]:

@@ -16,12 +16,12 @@ from typing import Any
 import anyio
 
 from mediapipe.errors import CredentialsError, ItemError, PlatformDown, Transient
+from mediapipe.exclusive import alone, still_ours
 from mediapipe.groups import resolve
 from mediapipe.import_services import ImportServices
 from mediapipe.imports.canary import sight
 from mediapipe.imports.feed import FRESH, Feed
 from mediapipe.imports.intents import intent_of, intent_of_item
-from mediapipe.imports.lock import import_lock, still_ours
 from mediapipe.imports.preflight import listen_to_all, sent_today, tell_groups, there_already, unknown
 from mediapipe.imports.reconciling import OPEN, Looked
 from mediapipe.imports.results import Result
@@ -90,7 +90,7 @@ class ImportCalls:
         async def free(scope: Scope) -> int:
             return await release_dead(services.ledger, scope, services.runs_dir)
 
-        async with import_lock(services.ledger, services.scope, self.run_id, free) as lock:
+        async with alone("import", services.ledger, services.scope, self.run_id, free) as lock:
             await free(services.scope)
             await services.ledger.begin(self.run_id, services.scope)
             await self._import(lock)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mediapipe.imports.lock import LOCK
+from mediapipe.exclusive import SUFFIX
 from mediapipe.ledger.interface import Ledger, Run, Scope, State
 
 
@@ -32,6 +32,6 @@ async def ledger_status(ledger: Ledger, runs: int = 10) -> tuple[list[ScopeStatu
             await ledger.holders(scope),
         )
         for scope in await ledger.scopes()
-        if scope.job != LOCK  # it says who is at work, which the import's own scope says too
+        if not scope.job.endswith(SUFFIX)  # they say who is at work, which the scope of the work says too
     ]
     return scopes, list(await ledger.runs(runs))

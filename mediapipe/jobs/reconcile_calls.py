@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mediapipe.errors import ExitCode
+from mediapipe.exclusive import alone
 from mediapipe.import_services import ReconcileServices
 from mediapipe.imports.adopting import Adoption
 from mediapipe.imports.feed import FRESH
-from mediapipe.imports.lock import import_lock
 from mediapipe.imports.matching import digits
 from mediapipe.imports.reconciling import OPEN
 from mediapipe.imports.results import Proofs
@@ -82,7 +82,7 @@ async def reconcile(
         await _show(services, count)
         result.exit_code = exit_code(result.tally)
         return result
-    async with import_lock(ledger, scope, run_id, free) as lock:
+    async with alone("import", ledger, scope, run_id, free) as lock:
         await free(scope)
         await ledger.begin(run_id, scope)
         if ask.manifest is not None:

@@ -16,7 +16,7 @@ import anyio
 import pytest
 
 from mediapipe.import_services import open_import
-from mediapipe.imports.lock import LEASE
+from mediapipe.exclusive import LEASE
 from mediapipe.items import Verdict
 from mediapipe.originals import Originals
 from mediapipe.sandbox import running

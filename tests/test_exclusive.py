@@ -11,15 +11,15 @@ import anyio
 import pytest
 
 from mediapipe.errors import ExitCode
-from mediapipe.imports import lock as lock_module
-from mediapipe.imports.lock import LOCK, ImportRunning, import_lock, still_ours
+from mediapipe import exclusive
+from mediapipe.exclusive import AlreadyRunning, alone, still_ours
 from mediapipe.ledger.interface import Claim, Ledger, Scope
 from mediapipe.ledger.open import open_ledger
 from mediapipe.liveness import alive, new_run_id, owner_of
 from mediapipe.services import release_dead
 
 SCOPE = Scope("calls.import", "host/account", "v2")
-THEIRS = Scope(LOCK, SCOPE.account, SCOPE.destination)
+THEIRS = Scope("calls.import.lock", SCOPE.account, SCOPE.destination)
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +63,7 @@ class Machine:
 
     @asynccontextmanager
     async def importing(self, ledger: Ledger, scope: Scope = SCOPE) -> AsyncIterator[Claim]:
-        async with import_lock(ledger, scope, "run", self.frees(ledger)) as claim:
+        async with alone("import", ledger, scope, "run", self.frees(ledger)) as claim:
             yield claim
 
 
@@ -77,7 +77,7 @@ async def test_a_second_import_is_refused_and_told_by_whom(machine: Machine) -> 
     first, second = await machine.ledger(), await machine.ledger()
     with alive(machine.folder(first.owner)):
         async with machine.importing(first):
-            with pytest.raises(ImportRunning, match=first.owner) as caught:
+            with pytest.raises(AlreadyRunning, match=first.owner) as caught:
                 async with machine.importing(second):
                     pytest.fail("both are at work")
             assert (caught.value.code, caught.value.exit_code) == ("import_running", ExitCode.USAGE)
@@ -93,7 +93,7 @@ async def test_only_one_of_many_that_begin_at_once_gets_it(machine: Machine) -> 
             async with machine.importing(ledger):
                 inside.append(ledger.owner)
                 await all_refused.wait()
-        except ImportRunning:
+        except AlreadyRunning:
             refused.append(ledger.owner)
             if len(refused) == 4:
                 all_refused.set()
@@ -127,7 +127,7 @@ async def test_what_a_dead_run_of_this_machine_holds_is_free_at_once(machine: Ma
     stack = AsyncExitStack()
     with alive(machine.folder(dead.owner)):
         await stack.enter_async_context(machine.importing(dead))
-        with pytest.raises(ImportRunning):
+        with pytest.raises(AlreadyRunning):
             async with machine.importing(living):
                 pytest.fail("it is alive")
     async with machine.importing(living) as claim:  # it died: its file is free, and nobody let go
@@ -139,26 +139,26 @@ async def test_what_a_dead_run_of_this_machine_holds_is_free_at_once(machine: Ma
 async def test_a_run_of_another_machine_counts_as_living_until_its_lease_ends(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock_module, "LEASE", timedelta(seconds=0.3))
+    monkeypatch.setattr(exclusive, "LEASE", timedelta(seconds=0.3))
     there, here = await machine.ledger("elsewhere/1/20260101T000000Z-1"), await machine.ledger()
     async with machine.importing(there) as claim:
-        with pytest.raises(ImportRunning):
+        with pytest.raises(AlreadyRunning):
             async with machine.importing(here):
                 pytest.fail("it may be alive")
         await anyio.sleep(0.35)
         async with machine.importing(here):
-            with pytest.raises(ImportRunning, match="taken over"):
+            with pytest.raises(AlreadyRunning, match="taken over"):
                 await still_ours(there, claim)
 
 
 async def test_a_lock_that_is_prolonged_stays(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock_module, "LEASE", timedelta(seconds=0.4))
+    monkeypatch.setattr(exclusive, "LEASE", timedelta(seconds=0.4))
     there, here = await machine.ledger("elsewhere/1/1"), await machine.ledger()
     async with machine.importing(there) as claim:
         for _ in range(3):
             await anyio.sleep(0.2)
             await still_ours(there, claim)
-        with pytest.raises(ImportRunning):
+        with pytest.raises(AlreadyRunning):
             async with machine.importing(here):
                 pytest.fail("it was prolonged")
 

@@ -1,0 +1,86 @@
+"""What a prompt is called: names made one way, and which of them could be taken for each other. Pure.
+
+The platform shows a name, filters by it and, in its older generation, keeps a file's name without its
+extension for it. So a name is brought into one form before anything is compared with it, and two names that
+some system on the way would take for one are refused before the first request.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+LONGEST = 100
+"""Characters of a name. The platform names no limit; other phone systems have theirs at 127 and 200."""
+
+AUDIO_SUFFIXES = frozenset(
+    (
+        *(
+            "wav",
+            "wave",
+            "mp3",
+            "mp4",
+            "m4a",
+            "ogg",
+            "oga",
+            "opus",
+            "webm",
+            "aac",
+            "flac",
+            "aif",
+            "aiff",
+            "au",
+        ),
+        *("gsm", "g722", "ulaw", "alaw", "ul", "al", "sln", "sln16"),
+    )
+)
+
+_UNUSABLE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]+')
+_LANGUAGE = re.compile(r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|\d{3}))?", re.IGNORECASE)
+_JOINS = "-_. "
+
+
+def normalise(name: str) -> str:
+    """Return a name in the one form: NFC, no audio extension, single blanks, no signs a path would mind."""
+    text = unicodedata.normalize("NFC", name)
+    text = "".join(char for char in text if unicodedata.category(char) not in ("Cf", "Cs", "Co", "Cn"))
+    text = " ".join(_UNUSABLE.sub("-", text.strip()).split())
+    stem, dot, suffix = text.rpartition(".")
+    if dot and stem.strip() and suffix.strip().lower() in AUDIO_SUFFIXES:
+        text = stem
+    return text.strip(" .-")
+
+
+def collision_key(name: str) -> str:
+    """Return what two names share when some system would take them for one: case, width, Unicode form."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def read_language(text: str) -> str | None:
+    """Return a language tag in its usual spelling (``en``, ``es-MX``); None when it is none."""
+    match = _LANGUAGE.fullmatch(text.strip().replace("_", "-"))
+    if match is None:
+        return None
+    language, script, region = match.groups()
+    parts = [language.lower(), (script or "").title(), (region or "").upper()]
+    return "-".join(part for part in parts if part)
+
+
+def split_language(name: str, language: str) -> tuple[str, bool]:
+    """Return a name without the language at its end, and whether it had one there."""
+    for spelled in {language, language.replace("-", "_")}:
+        if name.lower().endswith(spelled.lower()):
+            base = name[: -len(spelled)]
+            if base.rstrip(_JOINS) and base[-1:] in tuple(_JOINS):
+                return base.rstrip(_JOINS), True
+    return name, False
+
+
+def with_language(name: str, language: str, pattern: str) -> str:
+    """Return what a prompt in one language is called: the platform knows names alone.
+
+    ``pattern`` holds ``{name}`` and ``{language}``. A name that ends with its language stays as it is.
+    """
+    if not language or split_language(name, language)[1]:
+        return name
+    return pattern.replace("{name}", name).replace("{language}", language)

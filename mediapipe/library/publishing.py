@@ -1,0 +1,266 @@
+"""The stage that uploads prompts: intent → upload → seen in the list → lock → receipt.
+
+An upload proves nothing by its answer: what proves it is exactly one new entry in the account's list. Where
+none turns up in time and the answer was unclear, the prompt is sent again; where several do, nothing is
+touched and a person is told.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import assert_never
+
+import anyio
+
+from mediapipe.convirza.prompts import PromptApi, PromptUpload
+from mediapipe.convirza.uploads import Accepted, Answer, NotTaken, Refused, Unsure
+from mediapipe.errors import CredentialsError, Fatal, ItemError, MediapipeError, PlatformDown, Transient
+from mediapipe.items import Outcome, Verdict
+from mediapipe.ledger.interface import Ledger, Scope
+from mediapipe.library.attempts import Attempt, Seen, Sight, sight, standing_entry
+from mediapipe.library.bundles import Bundler
+from mediapipe.library.keeper import Keeper
+from mediapipe.library.lockfile import Entry
+from mediapipe.library.plan import Change
+from mediapipe.library.releases import MEDIA_TYPES, Releases
+from mediapipe.library.words import Listed, PromptType
+from mediapipe.line import Finished, Job
+from mediapipe.redact import redact
+
+log = logging.getLogger(__name__)
+
+FIRST_LOOK_S, LONGEST_PAUSE_S = 0.1, 2.0
+FORBIDDEN_FIRST = 3
+"""So many 403 in a row before anything was accepted, and it is the login that lacks the permission."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A prompt ready to be sent: what is planned for it, its audio, and what the lock will say of it."""
+
+    change: Change
+    path: Path
+    entry: Entry
+
+    @property
+    def upload(self) -> PromptUpload:
+        """It as the platform's client takes it; the file is called as the prompt is."""
+        wanted, entry = self.change.desired, self.entry
+        if wanted is None:
+            raise ValueError("only what is in the manifest is uploaded")
+        media_type = MEDIA_TYPES.get(entry.container, "application/octet-stream")
+        filename = f"{wanted.name}.{entry.container}"
+        return PromptUpload(wanted.type, wanted.name, self.path, filename, media_type, entry.bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What publishing works with.
+
+    ``lag`` is how long an upload may take to be listed; ``attempts`` bounds the uploads of one prompt;
+    ``unclear_in_a_row`` answers that were none, and the platform counts as down.
+    """
+
+    api: PromptApi
+    ledger: Ledger
+    scope: Scope
+    keeper: Keeper
+    releases: Releases
+    lag: timedelta
+    attempts: int = 3
+    unclear_in_a_row: int = 20
+
+    def now(self) -> str:
+        """Return this instant as the lock file writes it."""
+        return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class _Unseen:
+    """What an upload counts as when the list shows nothing of it; unless it is the ``last``, it goes again.
+
+    ``made`` is the id that its answer named.
+    """
+
+    why: Unsure
+    last: bool
+    made: str = ""
+    fatal: Fatal | None = None
+
+
+@dataclass(slots=True)
+class Publisher:
+    """Uploads prompts; remembers what went by in this run. ``listed`` is the account's list before it."""
+
+    tools: Tools
+    listed: Sequence[Listed]
+    bundler: Bundler
+    accepted: int = 0
+    _forbidden: int = 0
+    _unclear: int = 0
+    _here: dict[str, list[Listed]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for one in self.listed:
+            self._here.setdefault(one.key, []).append(one)
+
+    async def publish(self, job: Job[Ready]) -> Finished:
+        """Work on one claimed prompt; the stage of the apply's line."""
+        ready, tools = job.payload, self.tools
+        item = replace(about(ready.change), attempts=job.claim.attempts)
+        item = replace(item, sent_sha256=ready.entry.rendered_sha256, bytes=ready.entry.bytes)
+        await tools.releases.keep(ready.path, ready.entry.rendered_sha256, ready.entry.container)
+        here = self._here.get(job.claim.key, [])
+        before = frozenset(one.prompt_id for one in here) - {""}
+        nameless = sum(not one.prompt_id for one in here)
+        attempt = Attempt(job.claim.key, ready.entry, before, nameless)
+        for number in range(1, tools.attempts + 1):
+            answer, attempt = await self._send(job, ready, attempt)
+            finished = await self._after(answer, attempt, item, last=number == tools.attempts)
+            if finished is not None:
+                return finished
+            log.info("%s is sent again: it is not listed", job.claim.key)
+        raise AssertionError("the last attempt always finishes")
+
+    async def _send(self, job: Job[Ready], ready: Ready, attempt: Attempt) -> tuple[Answer, Attempt]:
+        begun = False
+
+        async def begin() -> None:
+            nonlocal attempt, begun
+            attempt = replace(attempt, latest=datetime.now(UTC))
+            await self.tools.ledger.intend(job.claim, attempt.as_detail())
+            begun = True
+
+        try:
+            answer = await self.bundler.upload(ready.upload, begin)
+        except Fatal:
+            raise
+        except Exception as error:
+            if not begun:
+                raise
+            log.exception("%s: unexpected error while it was sent", job.claim.key)
+            code = error.code if isinstance(error, MediapipeError) else "unexpected_error"
+            answer = Unsure(code, redact(str(error)))
+        return answer, replace(attempt, latest=datetime.now(UTC)) if begun else attempt
+
+    async def _after(self, answer: Answer, attempt: Attempt, item: Outcome, *, last: bool) -> Finished | None:
+        """Return the prompt's outcome by its answer and by the list; None to send it again."""
+        match answer:
+            case Refused(code=code, message=message):
+                self._unclear = 0
+                fatal = self._permission(message) if code == "forbidden" else None
+                return Finished(ended(item, Verdict.REJECTED, code, message), fatal=fatal)
+            case NotTaken(code=code, message=message, fatal=fatal):
+                return Finished(
+                    ended(item, Verdict.FAILED, code, message), fatal=fatal or self._down(message)
+                )
+            case Accepted(made=made):
+                self.accepted, self._unclear, self._forbidden = self.accepted + 1, 0, 0
+                unseen = _Unseen(Unsure("unverified", "accepted, and not listed"), last=True, made=made)
+                return await self._seen(attempt, item, unseen)
+            case Unsure(message=message):
+                fatal = self._down(message)
+                unseen = _Unseen(answer, last=last or fatal is not None, fatal=fatal)
+                return await self._seen(attempt, item, unseen)
+            case _ as never:
+                assert_never(never)
+
+    async def _seen(self, attempt: Attempt, item: Outcome, unseen: _Unseen) -> Finished | None:
+        """Look for what an upload made; None when nothing came of it and it may be sent again."""
+        try:
+            seen = await self._look(attempt, unseen.made)
+        except (Transient, ItemError) as error:
+            said = f"{unseen.why.message}; the list cannot be read: {error}"
+            return self._open(attempt, item, "not_listed", said, unseen.fatal)
+        match seen.sight:
+            case Sight.FOUND:
+                self._unclear = 0
+                entry = standing_entry(attempt, seen.entries[0], now=self.tools.now())
+                await self.tools.keeper.change(
+                    lambda lock: lock.standing(attempt.key, entry, now=self.tools.now())
+                )
+                detail = replace(attempt, entry=entry).as_detail()
+                return Finished(
+                    replace(item, verdict=Verdict.DONE, message=f"id {entry.prompt_id or '?'}"), detail
+                )
+            case Sight.NOTHING if not unseen.last:
+                return None
+            case Sight.NOTHING:
+                return self._open(attempt, item, unseen.why.code, unseen.why.message, unseen.fatal)
+            case Sight.SEVERAL:
+                said = f"{len(seen.entries)} new entries have its name ({seen.ids}); none was deleted"
+                hint = "delete what is not wanted by hand and run again"
+                return self._open(attempt, item, "several", f"{said}; {hint}", unseen.fatal)
+            case Sight.HALF_MADE:
+                return await self._half_made(attempt, seen, item, unseen.last)
+            case _ as never:
+                assert_never(never)
+
+    @staticmethod
+    def _open(attempt: Attempt, item: Outcome, code: str, said: str, fatal: Fatal | None = None) -> Finished:
+        """Return the outcome of an upload whose end is not known; the next run looks it up."""
+        return Finished(ended(item, Verdict.UNCERTAIN, code, said), attempt.as_detail(), fatal)
+
+    async def _half_made(self, attempt: Attempt, seen: Seen, item: Outcome, last: bool) -> Finished | None:
+        """Delete what only came in part, and have it sent again."""
+        one = seen.entries[0]
+        said = f"id {one.prompt_id or '?'} has {one.size:,} bytes, {attempt.entry.bytes:,} were sent"
+        if not self.tools.api.deletes or not one.prompt_id:
+            return self._open(attempt, item, "half_made", f"{said}, and it cannot be deleted here")
+        log.warning("%s: %s: it is deleted and sent again", attempt.key, said)
+        try:
+            await self.tools.api.delete(one.prompt_id)
+        except (Transient, ItemError) as error:
+            return self._open(attempt, item, "half_made", f"{said}; it could not be deleted: {error}")
+        if last:
+            return Finished(ended(item, Verdict.FAILED, "half_made", f"{said}; it was deleted"))
+        return None
+
+    async def _look(self, attempt: Attempt, made: str) -> Seen:
+        """Return what the list shows of an upload, looked at until something shows or the lag is over."""
+        ends = anyio.current_time() + self.tools.lag.total_seconds()
+        pause = FIRST_LOOK_S
+        word, _, name = attempt.key.partition("/")
+        kind = PromptType(word)
+        while True:
+            over = anyio.current_time() >= ends
+            # By name, which is little; at last the whole list: what the filter compares is not documented.
+            listed = await self.tools.api.list_prompts(kind, None if over else name)
+            seen = sight(attempt, listed, self.tools.keeper.lock.ids, made)
+            if seen.sight is not Sight.NOTHING or over:
+                return seen
+            await anyio.sleep(min(pause, max(0.0, ends - anyio.current_time())))
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _permission(self, message: str) -> Fatal | None:
+        self._forbidden += 1
+        if self.accepted or self._forbidden < FORBIDDEN_FIRST:
+            return None
+        hint = "prompts need a login that may create: ReadOnly may not"
+        return CredentialsError(f"no prompt may be uploaded: {message}", code="forbidden", hint=hint)
+
+    def _down(self, message: str) -> Fatal | None:
+        """Return the error that stops the run when the platform has been ill for too long."""
+        self._unclear += 1
+        if self._unclear < self.tools.unclear_in_a_row:
+            return None
+        return PlatformDown(f"{self._unclear} uploads in a row had no clear answer; the last: {message}")
+
+
+def about(change: Change) -> Outcome:
+    """Return an outcome of a prompt, to be filled in: what it is and where it comes from."""
+    wanted = change.desired
+    if wanted is None:
+        return Outcome(change.key, Verdict.FAILED)
+    return Outcome(
+        change.key, Verdict.FAILED, source=wanted.file, row=wanted.row, sha256=wanted.source_sha256
+    )
+
+
+def ended(item: Outcome, verdict: Verdict, code: str, message: str) -> Outcome:
+    """Return an outcome with its end."""
+    return replace(item, verdict=verdict, reason=code, message=message)

@@ -1,0 +1,131 @@
+"""What became of uploads that an earlier run began and did not see end; looked up before anything else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import anyio
+
+from mediapipe.exclusive import LEASE
+from mediapipe.ledger.interface import Claim, Receipt, State, Want
+from mediapipe.library.attempts import Attempt, Seen, Sight, attempt_of, sight, standing_entry
+from mediapipe.library.lockfile import LibraryLock
+from mediapipe.library.publishing import Tools
+from mediapipe.library.words import Listed
+
+log = logging.getLogger(__name__)
+
+OPEN = frozenset({State.INTENDED, State.UNCERTAIN})
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What was found: the account's list and the lock as they are then.
+
+    ``unclear`` says by key why nothing may be uploaded; ``half_made`` are entries of which only a part came;
+    ``notes`` are for people.
+    """
+
+    listed: list[Listed]
+    lock: LibraryLock
+    unclear: dict[str, str] = field(default_factory=dict)
+    half_made: list[Listed] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+async def open_attempts(tools: Tools) -> list[Attempt]:
+    """Return the uploads whose end is not known."""
+    found = []
+    async for page in tools.ledger.items(tools.scope, states=OPEN):
+        attempts = (attempt_of(item.key, item.detail) for item in page)
+        found += [one for one in attempts if one is not None]
+    return found
+
+
+async def foresee(tools: Tools, listed: Sequence[Listed]) -> Recovered:
+    """Return what a recovery would find; changes nothing anywhere."""
+    result = Recovered(list(listed), tools.keeper.lock)
+    for attempt in await open_attempts(tools):
+        seen = sight(attempt, listed, result.lock.ids)
+        _note(result, attempt, seen)
+        if seen.sight is Sight.FOUND:
+            entry = standing_entry(attempt, seen.entries[0], now=tools.now())
+            result.lock = result.lock.standing(attempt.key, entry, now=tools.now())
+        elif seen.sight is Sight.HALF_MADE:
+            result.listed = [one for one in result.listed if one is not seen.entries[0]]
+    return result
+
+
+async def recover(tools: Tools, run_id: str) -> Recovered:
+    """Settle every upload whose end is not known, as far as the list tells; return list and lock after that.
+
+    What may still be on its way is waited for. Half-made prompts are deleted, for they are ours for certain.
+    """
+    attempts = await open_attempts(tools)
+    await _wait_for(attempts, tools.lag)
+    listed = await tools.api.list_prompts()
+    result = Recovered(listed, tools.keeper.lock)
+    if not attempts:
+        return result
+    answers = await tools.ledger.claim(
+        tools.scope, [Want(one.key) for one in attempts], run_id=run_id, lease=LEASE, takes=OPEN
+    )
+    receipts: list[Receipt] = []
+    for attempt, claim in zip(attempts, answers, strict=True):
+        if not isinstance(claim, Claim):
+            result.unclear[attempt.key] = "another run is working on it"
+            continue
+        seen = sight(attempt, listed, tools.keeper.lock.ids)
+        _note(result, attempt, seen)
+        receipts.append(await _settle(tools, result, claim, attempt, seen))
+    await tools.ledger.settle(receipts, run_id=run_id)
+    if result.half_made:
+        result.listed = await tools.api.list_prompts()
+    result.lock = tools.keeper.lock
+    return result
+
+
+async def _wait_for(attempts: Sequence[Attempt], lag: timedelta) -> None:
+    """Wait until the youngest upload would be listed."""
+    latest = max((one.latest for one in attempts if one.latest is not None), default=None)
+    if latest is None:
+        return
+    left = (latest + lag - datetime.now(UTC)).total_seconds()
+    if left > 0:
+        log.info("an upload of an earlier run may still turn up: waiting %.0f s", left)
+        await anyio.sleep(min(left, lag.total_seconds()))
+
+
+async def _settle(tools: Tools, result: Recovered, claim: Claim, attempt: Attempt, seen: Seen) -> Receipt:
+    match seen.sight:
+        case Sight.FOUND:
+            entry = standing_entry(attempt, seen.entries[0], now=tools.now())
+            await tools.keeper.change(lambda lock: lock.standing(attempt.key, entry, now=tools.now()))
+            return Receipt(claim, State.DONE)
+        case Sight.HALF_MADE if tools.api.deletes and seen.entries[0].prompt_id:
+            await tools.api.delete(seen.entries[0].prompt_id)
+            result.half_made.append(seen.entries[0])
+            return Receipt(claim, State.FAILED, "half_made", "only a part had come; it was deleted")
+        case Sight.NOTHING:
+            return Receipt(claim, State.FAILED, "not_there", "nothing came of it")
+        case _:
+            return Receipt(claim, State.UNCERTAIN, "several", result.unclear.get(attempt.key, ""))
+
+
+def _note(result: Recovered, attempt: Attempt, seen: Seen) -> None:
+    said = f"{attempt.key}: an earlier run did not see its upload end"
+    match seen.sight:
+        case Sight.FOUND:
+            result.notes.append(f"{said}; it is there as id {seen.ids}")
+        case Sight.NOTHING:
+            result.notes.append(f"{said}; nothing came of it")
+        case Sight.HALF_MADE:
+            result.notes.append(f"{said}; only a part of it came, as id {seen.ids}")
+        case Sight.SEVERAL:
+            result.unclear[attempt.key] = (
+                f"an earlier upload is open, and {len(seen.entries)} new entries have its name ({seen.ids});"
+                " delete what is not wanted by hand and run again"
+            )

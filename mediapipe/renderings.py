@@ -1,0 +1,48 @@
+"""Where rendering profiles are found: beside the manifest, in the user's own folder, or shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from mediapipe.audio.rendering import RenderingProfile, parse_rendering_profile
+from mediapipe.errors import UsageError
+from mediapipe.sources import did_you_mean, profile_folders
+
+FOLDER = "rendering"
+
+
+class RenderingProfiles:
+    """Finds rendering profiles by name or by path; a path starts at ``folder``, the manifest's own."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self._folder, self._environ = folder, environ
+        self.find = lru_cache(maxsize=None)(self._find)
+
+    def _find(self, name: str) -> RenderingProfile:
+        file = self._file(name)
+        try:
+            text = file.read_text("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            why = (
+                "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"{error.strerror or error}"
+            )
+            raise UsageError(f"rendering profile {file}: cannot be read: {why}") from None
+        return parse_rendering_profile(text, f"rendering profile {file}")
+
+    def _file(self, name: str) -> Path:
+        if name.endswith(".toml") or any(mark in name for mark in "/\\"):
+            file = self._folder / Path(name).expanduser()
+            if not file.is_file():
+                raise UsageError(f"rendering profile {name}: no such file below {self._folder}")
+            return file
+        folders = [folder / FOLDER for folder in profile_folders(self._environ)]
+        for folder in folders:
+            if (file := folder / f"{name}.toml").is_file():
+                return file
+        names = sorted({file.stem for folder in folders for file in folder.glob("*.toml")})
+        hint = f"available: {', '.join(names) or 'none'}; own ones belong in {folders[0]}"
+        raise UsageError(
+            f"rendering profile {name}: there is none of this name{did_you_mean(name, names)}", hint=hint
+        )
