@@ -49,9 +49,8 @@ class Row:
 
 async def list_prompts(services: PromptServices) -> list[Row]:
     """Return every prompt by key, then id."""
-    listed = await services.tools.api.list_prompts()
-    found = await foresee(services.tools, listed)
-    return standings(listed, found.lock)
+    found = await foresee(services.tools)
+    return standings(found.listed, found.lock)
 
 
 def standings(listed: Sequence[Listed], lock: LibraryLock) -> list[Row]:

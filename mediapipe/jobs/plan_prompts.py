@@ -34,8 +34,7 @@ async def plan_prompts(
     signals: bool = False,
 ) -> Planned:
     """Make the plan and report what would become of each prompt."""
-    tools = services.tools
-    found = await foresee(tools, await tools.api.list_prompts())
+    found = await foresee(services.tools)
     prepared = await services.preparer.prepare(wishes, found, signals=signals)
     planned = Planned(prepared)
     outcomes = prepared.held()

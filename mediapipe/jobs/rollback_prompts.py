@@ -56,7 +56,7 @@ async def rollback_prompts(
     release = await services.tools.releases.read(ask.number)
     desired = [_desired(one) for one in release.prompts.values()]
     if ask.dry_run:
-        found = await foresee(services.tools, await services.tools.api.list_prompts())
+        found = await foresee(services.tools)
         prepared = await services.preparer.plan(desired, found, ask.choices)
         return _told(RolledBack(prepared, Deployed()), [foreseen(one) for one in _items(prepared)], sink)
     async with deploying(services, run_id) as lock:

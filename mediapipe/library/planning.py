@@ -198,7 +198,7 @@ def _new(case: _Case, wanted: Desired) -> Change:
 
 def _no_longer(case: _Case, keys: Collection[str]) -> tuple[LibraryLock, list[Change]]:
     """Return the lock without what is not in the account or not wanted any more, and the changes of that."""
-    lock, changes = case.lock, []
+    lock, changes = _without_ghosts(case), []
     for one in case.lock.superseded:
         if one.prompt_id not in case.by_id and one.prompt_id not in case.spoken_for:
             lock = lock.forgotten(one.prompt_id)
@@ -213,6 +213,15 @@ def _no_longer(case: _Case, keys: Collection[str]) -> tuple[LibraryLock, list[Ch
             reason = "it is neither in the manifest nor in the account any more"
             changes.append(Change(Action.REMOVE, key, reason))
     return lock, changes
+
+
+def _without_ghosts(case: _Case) -> LibraryLock:
+    """Return the lock whose prompts have an id only where the account has one: what is gone goes nowhere."""
+    prompts = {
+        key: one if one.prompt_id in case.by_id else replace(one, prompt_id="")
+        for key, one in case.lock.prompts.items()
+    }
+    return replace(case.lock, prompts=prompts)
 
 
 def _foreign(case: _Case, lock: LibraryLock) -> list[Listed]:

@@ -19,6 +19,8 @@ from mediapipe.library.words import Listed
 log = logging.getLogger(__name__)
 
 OPEN = frozenset({State.INTENDED, State.UNCERTAIN})
+SECOND_LOOK_S = 2.0
+"""Seconds between two readings of a list that lacks something."""
 
 
 @dataclass(slots=True)
@@ -45,9 +47,20 @@ async def open_attempts(tools: Tools) -> list[Attempt]:
     return found
 
 
-async def foresee(tools: Tools, listed: Sequence[Listed]) -> Recovered:
+async def read_library(tools: Tools) -> list[Listed]:
+    """Return the account's list; one that lacks something of ours is read again before it is believed."""
+    listed = await tools.api.list_prompts()
+    ours = {entry.prompt_id for entry in tools.keeper.lock.prompts.values()} - {""}
+    if ours <= {one.prompt_id for one in listed}:
+        return listed
+    await anyio.sleep(min(tools.lag.total_seconds(), SECOND_LOOK_S))
+    return await tools.api.list_prompts()
+
+
+async def foresee(tools: Tools) -> Recovered:
     """Return what a recovery would find; changes nothing anywhere."""
-    result = Recovered(list(listed), tools.keeper.lock)
+    listed = await read_library(tools)
+    result = Recovered(listed, tools.keeper.lock)
     for attempt in await open_attempts(tools):
         seen = sight(attempt, listed, result.lock.ids)
         _note(result, attempt, seen)
@@ -66,7 +79,7 @@ async def recover(tools: Tools, run_id: str) -> Recovered:
     """
     attempts = await open_attempts(tools)
     await _wait_for(attempts, tools.lag)
-    listed = await tools.api.list_prompts()
+    listed = await read_library(tools)
     result = Recovered(listed, tools.keeper.lock)
     if not attempts:
         return result

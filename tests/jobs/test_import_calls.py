@@ -15,8 +15,8 @@ from typing import Any
 import anyio
 import pytest
 
-from mediapipe.import_services import open_import
 from mediapipe.exclusive import LEASE
+from mediapipe.import_services import open_import
 from mediapipe.items import Verdict
 from mediapipe.originals import Originals
 from mediapipe.sandbox import running
