@@ -20,6 +20,7 @@ from mediapipe.convirza.grants import Grants
 from mediapipe.convirza.hosts import HostPolicy
 from mediapipe.convirza.outside import open_outside
 from mediapipe.convirza.posts import open_posts
+from mediapipe.convirza.prompts import V2Prompts, V3Prompts
 from mediapipe.convirza.session import (
     HttpClient,
     Session,
@@ -85,6 +86,8 @@ class Platform:
     v2_url: str
     login: str
     pause: Pause
+    v3_prompts: Callable[[], V3Prompts]
+    v2_prompts: Callable[[], V2Prompts]
 
 
 @asynccontextmanager
@@ -108,14 +111,17 @@ async def open_platform(settings: Settings) -> AsyncGenerator[Platform, None]:
         def session(base: str, tokens: TokenSource) -> Session:
             return Session(http, base, tokens, pacer, retry, deadline=pace.request_deadline)
 
+        v3 = session(ours.v3_url, _v3_tokens(settings, http))
         yield Platform(
-            v3=V3(session(ours.v3_url, _v3_tokens(settings, http))),
+            v3=V3(v3),
             # Only who uses v2 needs its client id and secret.
             v2=lambda: V2(session(ours.v2_url, _v2_tokens(settings, http)), posting),
             v3_url=ours.v3_url,
             v2_url=ours.v2_url,
             login=ours.email or "",
             pause=pause,
+            v3_prompts=lambda: V3Prompts(v3, posting),
+            v2_prompts=lambda: V2Prompts(session(ours.v2_url, _v2_tokens(settings, http)), posting),
         )
 
 

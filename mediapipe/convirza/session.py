@@ -216,31 +216,53 @@ class Session:
         """
 
         async def once() -> T:
-            return read(await self._get(path, query, doing))
+            return read(await self._ask("GET", path, query, doing))
 
         return await self.retry.run(once)
 
-    async def _get(self, path: str, query: Query | None, doing: str) -> Answer:
+    async def delete(self, path: str, *, doing: str) -> bool:
+        """DELETE ``path``; True when it was deleted, False when nothing was there (any more).
+
+        Repeated like a read, so False may also mean that an earlier try had its effect and lost its answer.
+        A success that is neither empty nor JSON proves nothing and is tried again. Raises as ``get`` does.
+        """
+
+        async def once() -> None:
+            await self._ask("DELETE", path, None, doing, may_be_empty=True)
+
+        try:
+            await self.retry.run(once)
+        except Rejected as error:
+            if error.code in {"http_404", "http_410"}:
+                return False
+            raise
+        return True
+
+    async def _ask(
+        self, method: str, path: str, query: Query | None, doing: str, *, may_be_empty: bool = False
+    ) -> Answer:
         token = await self.tokens.bearer()
-        response = await self._send(path, query, token, doing)
+        response = await self._send(method, path, query, token, doing)
         for _ in range(RENEWALS):
             if response.status_code != 401:
                 break
             token = await self.tokens.renew(token)
-            response = await self._send(path, query, token, doing)
+            response = await self._send(method, path, query, token, doing)
         words = without(response.content, token)
         error = failure(response.status_code, response.headers, words, doing=doing)
         if error is not None:
             raise error
         body = read_json(response.content)
-        if body is None:
+        if body is None and not (may_be_empty and not response.content.strip()):
             problem = read_problem(response.status_code, words)
             raise Transient(f"{doing}: the answer is not JSON: {problem}", code="unreadable_answer")
         answer = Answer(body, server_time(response.headers))
         self.clock_skew = answer.server_time - time.time()
         return answer
 
-    async def _send(self, path: str, query: Query | None, token: str, doing: str) -> httpx.Response:
+    async def _send(
+        self, method: str, path: str, query: Query | None, token: str, doing: str
+    ) -> httpx.Response:
         params = httpx.QueryParams(dict(query)) if query else None
         async with self._pacer.turn():
             self.requests += 1
@@ -252,7 +274,7 @@ class Session:
                 translated(doing),
                 anyio.fail_after(self.deadline),
             ):
-                response = await self._http.get(self._base + path, params=params, headers=headers)
+                response = await self._http.request(method, self._base + path, params=params, headers=headers)
             words = without(response.content, token)
             error = failure(response.status_code, response.headers, words, doing=doing)
             if isinstance(error, Transient):  # inside the turn, so that pacing learns of it

@@ -87,6 +87,16 @@ def get(
     return anyio.run(main)
 
 
+def delete(server: Server, *, tokens: Any = None, retry: RetryPolicy = QUICK) -> bool:
+    async def main() -> bool:
+        async with open_http(Timeouts(2, 2, 2, 2), connections=4) as http:
+            pacer = Pacer(AdaptiveLimit(4), Pause())
+            session = Session(http, server.url + "/v3", tokens or Counter(), pacer, retry, deadline=5.0)
+            return await session.delete("/media-prompts/7", doing="delete prompt 7")
+
+    return anyio.run(main)
+
+
 def told(error: BaseException) -> str:
     """Everything an exception may show: its own words, its causes, a printed traceback."""
     texts = ["".join(traceback.format_exception(error))]
@@ -547,3 +557,59 @@ def test_a_password_with_special_characters_is_masked_however_it_is_spelled(
     words = session_module.without(f"no such login: {spell(password)}.".encode(), password).decode()
     assert "XYZ" not in words
     assert "rd" not in words
+
+
+# ── deleting ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("reply", [GOOD, Reply(204), Reply(200), as_json({}), as_json([])])
+def test_what_is_deleted_is_said_to_be(reply: Reply) -> None:
+    with serving(script(reply)) as server:
+        assert delete(server) is True
+    (request,) = server.seen
+    assert (request.method, request.target, request.body) == ("DELETE", "/v3/media-prompts/7", b"")
+    assert request.headers["authorization"] == "Bearer token-0"
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_what_is_gone_already_is_said_to_be(status: int) -> None:
+    with serving(script(as_json({"message": "not found"}, status))) as server:
+        assert delete(server) is False
+    assert len(server.seen) == 1
+
+
+def test_an_answer_that_was_lost_is_asked_for_again() -> None:
+    with serving(script(Reply(drop=True), as_json({}, 500), as_json({}, 404))) as server:
+        assert delete(server) is False
+    assert len(server.seen) == 3
+
+
+@pytest.mark.parametrize("body", [b"<html>Sign in</html>", b"{", b"OK"])
+def test_a_page_of_a_proxy_deletes_nothing(body: bytes) -> None:
+    with serving(script(Reply(200, body))) as server, pytest.raises(Transient) as caught:
+        delete(server)
+    assert caught.value.code == "unreadable_answer"
+    assert len(server.seen) == 3
+
+
+def test_a_delete_renews_a_dead_token_once() -> None:
+    tokens = Counter()
+    with serving(script(UNAUTHORIZED, GOOD)) as server:
+        assert delete(server, tokens=tokens) is True
+    assert [r.headers["authorization"] for r in server.seen] == ["Bearer token-0", "Bearer token-1"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "code"),
+    [
+        (as_json({"message": "no"}, 403), CredentialsError, "forbidden"),
+        (as_json({"message": "no"}, 400), Rejected, "http_400"),
+        (as_json({"result": "error", "err": "no"}), Rejected, "refused"),
+        (Reply(302, b"", {"Location": "/elsewhere"}), Failed, "redirected"),
+        (as_json({"message": "no"}, 503), Transient, "http_503"),
+    ],
+)
+def test_a_delete_that_is_refused_raises(reply: Reply, kind: type[MediapipeError], code: str) -> None:
+    with serving(script(reply)) as server, pytest.raises(kind) as caught:
+        delete(server)
+    assert caught.value.code == code

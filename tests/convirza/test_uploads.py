@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediapipe.convirza.uploads import Accepted, NotTaken, Refused, Unsure, sort_answer
+from mediapipe.convirza.uploads import (
+    Accepted,
+    NotTaken,
+    Refused,
+    Unsure,
+    sort_answer,
+    sort_prompt_answer,
+)
 from mediapipe.errors import CredentialsError
 
 E1 = {"statusCode": 400, "message": "Validation failed", "error": "Bad Request", "requestId": "550e8400"}
@@ -265,4 +272,102 @@ def test_whatever_comes_is_sorted_and_never_too_hopefully(
     if isinstance(got, Refused):
         assert 200 <= status < 300 or 400 <= status < 500
         assert status not in {401, 408, 425, 429}
+    assert not status >= 500 or isinstance(got, Unsure | NotTaken)
+
+
+# ── prompts ──────────────────────────────────────────────────────────────────────────────────
+
+
+def sort_prompt(status: int, body: Any = b"", retry_503: bool = True, **headers: str) -> Any:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    named = {k.replace("_", "-"): v for k, v in headers.items()}
+    return sort_prompt_answer(status, named, raw, retry_503=retry_503)
+
+
+@pytest.mark.parametrize(
+    ("body", "made"),
+    [
+        ({"code": 201, "data": {"id": 4001}}, "4001"),
+        ({"data": {"recording_id": "r-1"}}, "r-1"),
+        ({"data": {"media_id": 5.0}}, "5"),
+        ({"data": {"prompt_id": " 7 "}}, "7"),
+        ({"data": [{"reference_id": 7}]}, "7"),
+        ({"id": 7, "message": "Created"}, "7"),
+        ({"id": 7, "data": {"recording_id": 8}}, "8"),
+        ({"data": {"id": None, "media_id": 9}}, "9"),
+        ({"data": [{"id": 7}, {"id": 8}]}, ""),
+        ({"data": {"id": True}}, ""),
+        ({"data": {"id": ["x"]}}, ""),
+        ({"result": "success", "err": None, "data": "1 file(s) uploaded"}, ""),
+        ({"result": {"id": 7}}, ""),
+        ({}, ""),
+        ([], ""),
+        ("ok", ""),
+        (7, ""),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_a_prompt_is_accepted_with_or_without_an_id(status: int, body: Any, made: str) -> None:
+    assert sort_prompt(status, body) == Accepted(made=made)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"result": "error", "err": None, "data": "Incorrect File Format. It Should Be mp3/wav"},
+        {"result": "error", "err": "Please provide valid data."},
+        {"result": "failure"},
+        {"code": 400, "message": "type must be one of prompt"},
+        {"statusCode": "413", "message": "too large"},
+    ],
+)
+def test_a_prompts_refusal_that_comes_as_a_success(body: Any) -> None:
+    got = sort_prompt(200, body)
+    assert isinstance(got, Refused)
+    assert got.code == "refused"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"<html>Sign in</html>",
+        b'{"data": {"id": 7',
+        b"\xff",
+        b"null",
+        {"code": 500, "message": "Storage"},
+        {"code": 429, "message": "slow"},
+        {"statusCode": 401, "message": "dead"},
+        {"errors": [{"name": "file"}], "message": "Validation errors"},
+        {"success": False},
+    ],
+)
+def test_a_prompts_success_that_proves_nothing(body: Any) -> None:
+    got = sort_prompt(201, body)
+    assert isinstance(got, Unsure)
+    assert got.code == "unreadable_answer"
+
+
+@pytest.mark.parametrize("status", [0, 302, 400, 401, 403, 404, 408, 409, 413, 422, 425, 429, 500, 502, 503])
+@pytest.mark.parametrize("wait", [{}, {"Retry_After": "3"}])
+@pytest.mark.parametrize("retry_503", [True, False])
+def test_what_is_no_success_means_for_a_prompt_what_it_means_for_a_call(
+    status: int, wait: dict[str, str], retry_503: bool
+) -> None:
+    got, call = (f(status, {"message": "x"}, retry_503, **wait) for f in (sort_prompt, sort))
+    assert (type(got), got.code, got.message) == (type(call), call.code, call.message)
+    assert getattr(got, "retry_after", None) == getattr(call, "retry_after", None)
+
+
+def test_a_name_that_is_taken_is_a_refusal_of_a_prompt() -> None:
+    assert isinstance(sort_prompt(409, {"message": "Duplicate external ID."}), Refused)
+
+
+@given(STATUSES, HEADERS, BODIES, st.booleans())
+def test_whatever_comes_of_a_prompt_is_sorted(
+    status: int, headers: dict[str, str], body: bytes, retry_503: bool
+) -> None:
+    got = sort_prompt_answer(status, headers, body, retry_503=retry_503)
+    assert not isinstance(got, Accepted) or 200 <= status < 300
     assert not status >= 500 or isinstance(got, Unsure | NotTaken)
