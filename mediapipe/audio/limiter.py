@@ -1,8 +1,8 @@
 """A true-peak limiter: no peak over the ceiling, between samples either; what stays below is not touched.
 
-Peaks are looked for on a grid four times as fine. Where one is over, the gain goes down before it and comes
-back after it along a smooth curve, the same way in both directions, so the same input gives the same output
-whatever came before. All channels share one gain.
+Peaks are looked for on a grid eight times as fine: four times, which is usual, reads a sound near half the
+rate up to 0.6 dB too low. Where one is over, the gain goes down before it and comes back after it along a
+smooth curve, the same way in both directions. All channels share one gain.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ Doubles = NDArray[np.float64]
 REACH_S = 0.01
 """The gain is held this long around a peak, and takes as long to get there: longer than a voice's period."""
 
-_FINE = 4
-_SIDE = 16
+_FINE = 8
+_SIDE = 32
 """Samples on either side that an interpolated one is made of."""
-_JUDGE_FINE, _JUDGE_SIDE = 8, 32
 _BLOCK = 65_536
 _ROUNDS = 6
 _BELOW = 10 ** (-0.01 / 20)
@@ -32,8 +31,8 @@ _BELOW = 10 ** (-0.01 / 20)
 
 
 def true_peak_db(signal: Floats) -> float:
-    """Return the highest peak of a signal of shape (channels, n) in dB, on a grid eight times as fine."""
-    largest = max((float(one.max()) for _, one in _envelope(signal, _JUDGE_FINE, _JUDGE_SIDE)), default=0.0)
+    """Return the highest peak of a signal of shape (channels, n) in dB, between samples too."""
+    largest = max((float(one.max()) for _, one in _envelope(signal)), default=0.0)
     return decibels(largest)
 
 
@@ -65,7 +64,7 @@ def limit(signal: Floats, ceiling_db: float, rate: int) -> tuple[Floats, float]:
 def _over(signal: Floats, ceiling: float) -> tuple[NDArray[np.int64], Doubles]:
     """Return where the peaks are over the ceiling, and the gain that each needs."""
     places, needed = [np.empty(0, np.int64)], [np.empty(0)]
-    for at, envelope in _envelope(signal, _FINE, _SIDE):
+    for at, envelope in _envelope(signal):
         found = np.flatnonzero(envelope > ceiling)
         places.append(found + at)
         needed.append(ceiling * _BELOW / envelope[found])
@@ -98,12 +97,12 @@ def _minimum(values: Doubles, width: int) -> Doubles:
     return out
 
 
-def _envelope(signal: Floats, fine: int, side: int) -> Iterator[tuple[int, Doubles]]:
+def _envelope(signal: Floats) -> Iterator[tuple[int, Doubles]]:
     """Yield, block by block with its first sample, the largest value around each sample, over all channels.
 
     "Around" is up to the neighbours on the finer grid; the last block goes on into the silence behind it.
     """
-    filters = _filters(fine, side)
+    filters, side = _filters(), _SIDE
     whole = np.pad(signal, ((0, 0), (side, side)))
     for at in range(0, signal.shape[1], _BLOCK):
         count = min(_BLOCK, signal.shape[1] - at)
@@ -118,13 +117,13 @@ def _envelope(signal: Floats, fine: int, side: int) -> Iterator[tuple[int, Doubl
         yield at, found
 
 
-@lru_cache(maxsize=4)
-def _filters(fine: int, side: int) -> tuple[Doubles, ...]:
-    """Return what makes each of the samples in between: a windowed sinc of ``2 * side`` samples."""
-    at = np.arange(-side + 1, side + 1)
+@lru_cache(maxsize=1)
+def _filters() -> tuple[Doubles, ...]:
+    """Return what makes each of the samples in between: a sinc under a Kaiser window."""
+    at = np.arange(-_SIDE + 1, _SIDE + 1)
     made = []
-    for step in range(1, fine):
-        away = at - step / fine
-        taps = np.sinc(away) * np.i0(6.0 * np.sqrt(np.maximum(0.0, 1 - (away / side) ** 2))) / np.i0(6.0)
+    for step in range(1, _FINE):
+        away = at - step / _FINE
+        taps = np.sinc(away) * np.i0(6.0 * np.sqrt(np.maximum(0.0, 1 - (away / _SIDE) ** 2))) / np.i0(6.0)
         made.append(np.ascontiguousarray(taps[::-1] / taps.sum()))
     return tuple(made)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mediapipe.audio.levels import ACTIVE_MARGIN_DB
+from mediapipe.audio.levels import ACTIVE_MARGIN_DB, SILENCE_DB
 
 Floats = NDArray[np.float32]
 
@@ -29,7 +29,7 @@ def pace(signal: Floats, rate: int, active_db: float) -> float | None:
     """
     hop = max(1, rate // HOPS_PER_S)
     hops = signal.shape[1] // hop
-    if hops < LEAST_S * HOPS_PER_S:
+    if hops < LEAST_S * HOPS_PER_S or active_db < SILENCE_DB:
         return None
     mono = signal[:, : hops * hop].astype(np.float64).mean(axis=0)
     power = np.square(mono).reshape(hops, hop).mean(axis=1)

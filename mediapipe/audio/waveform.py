@@ -11,6 +11,7 @@ far below the 16 bits that come out in the end.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 import av
 import numpy as np
@@ -76,21 +77,16 @@ def _without_rumble(signal: Floats, rate: int) -> Floats:
 
 
 def _resampled(blocks: Iterator[Doubles], before: int, after: int) -> Iterator[Doubles]:
-    resampler: av.AudioResampler | None = None
-    layout = ""
-    for block in blocks:
-        if resampler is None:
-            layout = _LAYOUTS[len(block)]
-            resampler = av.AudioResampler(format="dbl", layout=layout, rate=after)
-        frame = AudioFrame.from_ndarray(
-            np.ascontiguousarray(block.T).reshape(1, -1), format="dbl", layout=layout
-        )
+    """Yield what FFmpeg's resampler makes of the blocks, and of a little silence behind them.
+
+    Without that it gives nothing at all for what is shorter than its filter.
+    """
+    first = next(blocks)
+    channels, layout = len(first), _LAYOUTS[len(first)]
+    resampler = av.AudioResampler(format="dbl", layout=layout, rate=after)
+    for block in chain([first], blocks, [np.zeros((channels, before // 50))]):
+        packed = np.ascontiguousarray(block.T).reshape(1, -1)
+        frame = AudioFrame.from_ndarray(packed, format="dbl", layout=layout)
         frame.sample_rate = before
-        yield from _arrays(resampler.resample(frame), len(block))
-    if resampler is not None:
-        yield from _arrays(resampler.resample(None), 1 if layout == "mono" else 2)
-
-
-def _arrays(frames: list[AudioFrame], channels: int) -> Iterator[Doubles]:
-    for frame in frames:
-        yield frame.to_ndarray().astype(np.float64, copy=False).reshape(-1, channels).T
+        for ready in resampler.resample(frame):
+            yield ready.to_ndarray().astype(np.float64, copy=False).reshape(-1, channels).T
