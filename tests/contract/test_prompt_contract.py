@@ -85,7 +85,9 @@ Open = Callable[..., Desk]
 @pytest.fixture(params=["v2", "v3"])
 def opened(request: pytest.FixtureRequest, files: list[Path], tmp_path: Path) -> Iterator[Open]:
     with ExitStack() as stack:
-        yield lambda **config: Desk(request.param, stack.enter_context(running(sample(1, **config))), files)
+        yield lambda **config: Desk(
+            request.param, stack.enter_context(running(sample(1, **config))), files, tmp_path
+        )
 
 
 @pytest.fixture
