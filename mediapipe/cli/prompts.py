@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mediapipe.cli import options
+from mediapipe.cli.drafts import init
 from mediapipe.cli.guard import guarded
+from mediapipe.cli.preview import preview
 from mediapipe.cli.releases import diff, releases, rollback
 
 if TYPE_CHECKING:
@@ -25,9 +27,11 @@ CHANGES = 10
 """Exit code of a plan with something to do, when asked for."""
 
 app = typer.Typer(help="The account's prompt library.", no_args_is_help=True, rich_markup_mode=None)
+app.command("init")(init)
 app.command("rollback")(rollback)
 app.command("releases")(releases)
 app.command("diff")(diff)
+app.command("preview")(preview)
 
 Manifest = Annotated[
     Path,
@@ -116,8 +120,8 @@ def plan(
         )
         settings = load(profile, flags)
         choices = _choices(settings, prune, prune_foreign, force)
-        wishes = _wishes(settings, manifest, root, choices)
-        report = plan_and_report(settings, wishes, _lock(lock, manifest), out, as_json=as_json)
+        wishes = read_wishes(settings, manifest, root, choices)
+        report = plan_and_report(settings, wishes, lock_place(lock, manifest), out, as_json=as_json)
         pending = exit_code and report.code == 0 and not report.extra["nothing_to_do"]
         raise typer.Exit(CHANGES if pending else report.code)
 
@@ -205,8 +209,8 @@ def apply(
                 raise UsageError("a saved plan says itself what may be deleted", hint="leave the flags out")
             plan = load_plan(saved, library_of(settings))
             choices = plan.choices
-        wishes = _wishes(settings, manifest, root, choices)
-        place = _lock(lock, manifest)
+        wishes = read_wishes(settings, manifest, root, choices)
+        place = lock_place(lock, manifest)
         if dry_run:
             raise typer.Exit(plan_and_report(settings, wishes, place, as_json=as_json).code)
         raise typer.Exit(apply_and_report(settings, Ask(wishes, plan), place, as_json=as_json).code)
@@ -271,7 +275,7 @@ def _choices(settings: Settings, prune: bool, prune_foreign: bool, force: bool) 
     return choices_of(settings, prune=prune, prune_foreign=prune_foreign, force=force)
 
 
-def _lock(given: Path | None, manifest: Path) -> Path:
+def lock_place(given: Path | None, manifest: Path) -> Path:
     """Return the lock file's place: beside the manifest unless said."""
     from mediapipe.errors import UsageError
     from mediapipe.library.lockfile import NAME
@@ -281,7 +285,7 @@ def _lock(given: Path | None, manifest: Path) -> Path:
     return given if given is not None else manifest.parent / NAME
 
 
-def _wishes(settings: Settings, manifest: Path, root: Path | None, choices: Choices) -> Wishes:
+def read_wishes(settings: Settings, manifest: Path, root: Path | None, choices: Choices) -> Wishes:
     """Read a manifest and return all that is wished for."""
     from mediapipe.library.preparing import Wishes
     from mediapipe.manifest.prompts import read_prompts

@@ -71,11 +71,11 @@ def template(
         if from_dir is None:
             if pattern or regex or date_format or constants or every:
                 raise UsageError("only a draft takes these flags", hint="say --from-dir too")
-            with _emitting(output_file) as emit:
+            with emitting(output_file) as emit:
                 emit(example())
             return
         fitting = _pattern(pattern, regex, date_format)
-        with _emitting(output_file) as emit:
+        with emitting(output_file) as emit:
             code = _draft(from_dir, fitting, constants or [], every, emit)
         raise typer.Exit(code)
 
@@ -107,7 +107,7 @@ def _draft(
 
 
 @contextmanager
-def _emitting(path: Path | None) -> Iterator[Callable[[str], object]]:
+def emitting(path: Path | None) -> Iterator[Callable[[str], object]]:
     """Yield what takes lines without their last end: for stdout, or for a file that must be new."""
     if path is None:
         yield output.data

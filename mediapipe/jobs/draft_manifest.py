@@ -13,56 +13,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from mediapipe.audio.raw import by_suffix
+from mediapipe.audiofiles import audio_files
 from mediapipe.errors import UsageError
 from mediapipe.manifest.columns import API_FIELDS, DURATION, RECORDINGS, normalise, read_header
 from mediapipe.manifest.pattern import NamePattern
 from mediapipe.manifest.problems import quoted
 from mediapipe.manifest.unique import FirstRows
 
-SUFFIXES = frozenset(
-    (
-        *(
-            "3g2",
-            "3gp",
-            "aac",
-            "adts",
-            "aif",
-            "aifc",
-            "aiff",
-            "amr",
-            "asf",
-            "au",
-            "caf",
-            "flac",
-            "m4a",
-            "m4b",
-        ),
-        *(
-            "m4v",
-            "mka",
-            "mkv",
-            "mov",
-            "mp3",
-            "mp4",
-            "mpga",
-            "oga",
-            "ogg",
-            "opus",
-            "snd",
-            "w64",
-            "wav",
-            "wave",
-        ),
-        *("weba", "webm", "wma", "wmv"),
-    )
-)
-"""Ends of names of files that hold audio, besides those of headerless formats."""
-
 PAGE = 1_000
 """Rows that are printed at a time."""
-
-_OUTSIDE = "is a link that leads outside the folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +89,7 @@ def draft(ask: Ask, emit: Callable[[str], object], complain: Callable[[str], Non
 
 def _rows(ask: Ask, drafted: Drafted, complain: Callable[[str], None]) -> Iterator[list[str]]:
     columns, seen = ask.columns, FirstRows()
-    for path, wrong in _files(ask.folder, ask.every):
+    for path, wrong in audio_files(ask.folder, every=ask.every):
         cells: dict[str, str] = {}
         if not wrong:
             try:
@@ -153,40 +112,3 @@ def _csv(rows: Sequence[Sequence[str]]) -> str:
     written = io.StringIO()
     csv.writer(written, lineterminator="\n").writerows(rows)
     return written.getvalue().removesuffix("\n")
-
-
-def _files(folder: Path, every: bool) -> Iterator[tuple[str, str]]:
-    """Yield the files below a folder, relative to it, or what is wrong with one or with a folder.
-
-    Hidden ones are passed over unless all are wanted. No link to a folder is followed: what it leads to
-    inside is found at its own place.
-    """
-    inside = os.path.realpath(folder).rstrip("/") + "/"
-    unread: list[OSError] = []
-    for place, folders, names in os.walk(folder, onerror=unread.append):
-        folders[:] = sorted(name for name in folders if every or not name.startswith("."))
-        for name in folders:
-            if not f"{os.path.realpath(os.path.join(place, name))}/".startswith(inside):
-                yield os.path.relpath(os.path.join(place, name), folder), _OUTSIDE
-        for name in sorted(names):
-            if every or (not name.startswith(".") and _is_audio(name)):
-                path = os.path.join(place, name)
-                yield os.path.relpath(path, folder), _wrong(path, inside)
-    for error in unread:
-        yield os.path.relpath(error.filename, folder), f"cannot be read: {error.strerror}"
-
-
-def _is_audio(name: str) -> bool:
-    suffix = os.path.splitext(name)[1].lower().removeprefix(".")
-    return suffix in SUFFIXES or by_suffix(Path(name)) is not None
-
-
-def _wrong(path: str, inside: str) -> str:
-    """Return what keeps a file from being a row, or nothing."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return "its name is not UTF-8, and no manifest can say it"
-    if not os.path.realpath(path).startswith(inside):
-        return _OUTSIDE
-    return "" if os.path.isfile(path) else "is no file"

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from mediapipe.audio.probe import _KNOWN_SUFFIXES
+from mediapipe.audiofiles import SUFFIXES
 from mediapipe.errors import UsageError
 from mediapipe.jobs import draft_manifest
-from mediapipe.jobs.draft_manifest import SUFFIXES, Ask, Drafted, draft, read_constants
+from mediapipe.jobs.draft_manifest import Ask, Drafted, draft, read_constants
 from mediapipe.manifest.pattern import read_pattern, read_regex
 from mediapipe.manifest.reader import CallManifest
 from mediapipe.manifest.roots import Root
