@@ -38,13 +38,11 @@ def find_edges(samples: Whole, rate: int, *, silence_db: float, head_ms: int, ta
     ``silence_db`` is relative to full scale. Where nothing is sound, everything is kept.
     """
     count, per_ms = samples.shape[1], rate // 1000
-    segment = _segment(samples, rate)
-    head = detect_leading_silence(segment, silence_db, CHUNK_MS)
+    head = detect_leading_silence(_segment(samples, rate), silence_db, CHUNK_MS)
     if head * per_ms >= count:
         return Edges(0, count)
-    # Turned round, the last piece is the first: what is missing of it would count as silence.
-    turned = _segment(samples[:, ::-1], rate)
-    tail = detect_leading_silence(turned, silence_db, CHUNK_MS)
+    # Turned round, so that the last piece is whole: what fills one up would count as silence.
+    tail = detect_leading_silence(_segment(samples[:, ::-1], rate), silence_db, CHUNK_MS)
     start = max(0, head - head_ms) * per_ms
     stop = count - max(0, tail - tail_ms) * per_ms
     return Edges(start, max(stop, start + 1))
@@ -64,9 +62,12 @@ def faded(samples: Whole, rate: int, *, fade_in_ms: int, fade_out_ms: int) -> Wh
 def _faded_in(samples: Whole, rate: int, length_ms: int) -> Whole:
     if not length_ms:
         return samples
-    channels, count = samples.shape
-    data = _segment(samples, rate).fade_in(length_ms).raw_data
-    return np.frombuffer(data, "<i2").astype(np.int16).reshape(-1, channels).T[:, :count]
+    channels, count = len(samples), length_ms * (rate // 1000)
+    # Only what is to be faded: pydub copies what it is given, several times.
+    data = _segment(samples[:, :count], rate).fade_in(length_ms).raw_data
+    done = samples.copy()
+    done[:, :count] = np.frombuffer(data, "<i2").reshape(-1, channels).T
+    return done
 
 
 def _segment(samples: Whole, rate: int) -> AudioSegment:

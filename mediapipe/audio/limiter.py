@@ -52,10 +52,8 @@ def limit(signal: Floats, ceiling_db: float, rate: int) -> tuple[Floats, float]:
         if out is signal:
             out = signal.copy()
         lowest = 1.0
-        for start, gain in _curves(places, needed, reach):
-            first, last = max(0, start), min(out.shape[1], start + len(gain))
-            gain = gain[first - start : last - start]
-            out[:, first:last] = out[:, first:last] * gain
+        for at, gain in _curves(places, needed, reach, out.shape[1]):
+            out[:, at : at + len(gain)] *= gain.astype(np.float32)
             lowest = min(lowest, float(gain.min()))
         taken_db -= decibels(lowest)
     return out, taken_db
@@ -71,20 +69,24 @@ def _over(signal: Floats, ceiling: float) -> tuple[NDArray[np.int64], Doubles]:
     return np.concatenate(places), np.concatenate(needed)
 
 
-def _curves(places: NDArray[np.int64], needed: Doubles, reach: int) -> Iterator[tuple[int, Doubles]]:
-    """Yield stretches of gain by their first sample; outside of them it is 1.
+def _curves(
+    places: NDArray[np.int64], needed: Doubles, reach: int, samples: int
+) -> Iterator[tuple[int, Doubles]]:
+    """Yield blocks of gain with their first sample; in those left out it is 1.
 
     A mean of minima: each is at most what is needed within reach, so their weighted mean is too.
     """
     weights = np.hanning(2 * reach + 3)[1:-1]
     weights /= weights.sum()
-    breaks = np.flatnonzero(np.diff(places) > 4 * reach) + 1
-    for group, gains in zip(np.split(places, breaks), np.split(needed, breaks), strict=True):
-        start = int(group[0]) - 4 * reach
-        wanted = np.ones(int(group[-1]) - start + 4 * reach + 1)
-        wanted[group - start] = gains
+    for at in range(0, samples, _BLOCK):
+        count, start = min(_BLOCK, samples - at), at - 2 * reach
+        first, last = np.searchsorted(places, (start, at + count + 2 * reach))
+        if first == last:
+            continue
+        wanted = np.ones(count + 4 * reach)
+        wanted[places[first:last] - start] = needed[first:last]
         held = _minimum(wanted, 2 * reach + 1)
-        yield start + 2 * reach, np.minimum(np.convolve(held, weights, "valid"), 1.0)
+        yield at, np.minimum(np.convolve(held, weights, "valid"), 1.0)
 
 
 def _minimum(values: Doubles, width: int) -> Doubles:
@@ -103,11 +105,13 @@ def _envelope(signal: Floats) -> Iterator[tuple[int, Doubles]]:
     "Around" is up to the neighbours on the finer grid; the last block goes on into the silence behind it.
     """
     filters, side = _filters(), _SIDE
-    whole = np.pad(signal, ((0, 0), (side, side)))
-    for at in range(0, signal.shape[1], _BLOCK):
-        count = min(_BLOCK, signal.shape[1] - at)
+    samples = signal.shape[1]
+    for at in range(0, samples, _BLOCK):
+        count = min(_BLOCK, samples - at)
         found = np.zeros(count)
-        for channel in whole[:, at : at + count + 2 * side].astype(np.float64):
+        piece = signal[:, max(0, at - side) : at + count + side].astype(np.float64)
+        around = max(0, side - at), max(0, at + count + side - samples)
+        for channel in np.pad(piece, ((0, 0), around)):
             np.maximum(found, np.abs(channel[side : side + count]), out=found)
             for taps in filters:
                 # Each between two samples, the first of them before the block's own first.

@@ -26,11 +26,10 @@ from mediapipe.audio.mastering import Figures, Mastered, MasterRequest
 from mediapipe.audio.pace import pace
 from mediapipe.audio.plan import PARTIAL
 from mediapipe.audio.probe import Heard, hear
-from mediapipe.audio.render import KEEP_BYTES
 from mediapipe.audio.rendering import RenderingProfile
 from mediapipe.audio.requests import Output, ProbeRequest
 from mediapipe.audio.rules import judge
-from mediapipe.audio.takes import Take, Takes, active_db, aim_of, measured, unmet
+from mediapipe.audio.takes import KEEP_BYTES, Take, Takes, active_db, aim_of, measured, unmet
 from mediapipe.audio.targets import Target
 from mediapipe.audio.waveform import waveform
 from mediapipe.durations import format_size
@@ -140,9 +139,9 @@ def _prepared(heard: Heard, profile: RenderingProfile) -> _Prepared:
         return everything
     # Looked for at the level that it will have: pydub reckons in whole numbers, and a quiet source has few.
     level = profile.level.active_db
-    scaled = signal * np.float32(10 ** ((level - active_db(quality)) / 20))
+    gain = np.float32(10 ** ((level - active_db(quality)) / 20))
     edges = find_edges(
-        to_int16(scaled, 1.0),
+        to_int16(signal * gain, 1.0),
         output.sample_rate,
         silence_db=level + trim.silence_db,
         head_ms=trim.head_ms,

@@ -31,8 +31,8 @@ def pace(signal: Floats, rate: int, active_db: float) -> float | None:
     hops = signal.shape[1] // hop
     if hops < LEAST_S * HOPS_PER_S or active_db < SILENCE_DB:
         return None
-    mono = signal[:, : hops * hop].astype(np.float64).mean(axis=0)
-    power = np.square(mono).reshape(hops, hop).mean(axis=1)
+    windows = signal[:, : hops * hop].mean(axis=0).reshape(hops, hop)
+    power = np.einsum("ij,ij->i", windows, windows).astype(np.float64) / hop
     weights = np.hanning(_SMOOTH_HOPS + 2)[1:-1]
     smooth = np.convolve(power, weights / weights.sum(), "same")
     levels = 10 * np.log10(np.maximum(smooth, 1e-12))

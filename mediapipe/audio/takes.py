@@ -10,6 +10,7 @@ import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +22,14 @@ from mediapipe.audio.facts import AudioFacts, Finding, Level, Quality
 from mediapipe.audio.limiter import limit, true_peak_db
 from mediapipe.audio.probe import Heard, hear
 from mediapipe.audio.quality import Meter
-from mediapipe.audio.render import KEEP_BYTES
 from mediapipe.audio.rendering import LevelAim, RenderingProfile
 from mediapipe.audio.requests import ProbeRequest
 from mediapipe.errors import Failed
 
 Floats = NDArray[np.float32]
 
+KEEP_BYTES = 16_000_000
+"""Decoded samples that are kept, minutes of a prompt. A longer one is decoded twice: a worker has little room."""
 MOST_TAKES = 8
 CLOSE_DB = 0.05
 """Nearer to its level than this nobody needs it."""
@@ -104,7 +106,7 @@ class Takes:
         """
         level = self._profile.level
         wanted, ceiling = first_db, level.true_peak_db - ROOM_DB
-        takes: list[Take] = []
+        best: Take | None = None
         tried: set[tuple[float, float]] = set()
         for _ in range(MOST_TAKES):
             # In hundredths: what processors reckon differently in the last digit leads to the same gain.
@@ -113,7 +115,9 @@ class Takes:
             if (gain, ceiling) in tried:
                 break
             tried.add((gain, ceiling))
-            takes.append(take := self.take(gain, ceiling, most))
+            take = self.take(gain, ceiling, most)
+            if best is None or self._distance(take) < self._distance(best):
+                best = take
             off = self._aim.value - self._aim.level(take.quality)
             over = self._over(take)
             if abs(off) <= CLOSE_DB and over <= 0:
@@ -122,7 +126,8 @@ class Takes:
                 wanted = gain + off
             if over > 0:
                 ceiling -= round(over, 2) + 0.01
-        return min(takes, key=self._distance)
+        assert best is not None  # noqa: S101  # the first take is always made
+        return best
 
     def _distance(self, take: Take) -> tuple[float, float]:
         return max(0.0, self._over(take)), abs(self._aim.value - self._aim.level(take.quality))
@@ -133,25 +138,12 @@ class Takes:
 
     def take(self, gain_db: float, ceiling_db: float, most_db: float = math.inf) -> Take:
         """Return one rendering with this gain, its peaks limited to this ceiling."""
-        profile, recipe = self._profile, self._profile.output.recipe
-        scaled = self._signal * np.float32(10 ** (gain_db / 20))
-        limited, taken = scaled, 0.0
-        if self._peak_db + gain_db > ceiling_db:
-            limited, taken = limit(scaled, ceiling_db, recipe.sample_rate)
-        trim = profile.trim
-        whole = faded(
-            to_int16(limited, 1.0),
-            recipe.sample_rate,
-            fade_in_ms=trim.fade_in_ms,
-            fade_out_ms=trim.fade_out_ms,
-        )
+        recipe = self._profile.output.recipe
         file = io.BytesIO()
-        encoder = open_encoder(recipe, file)
-        encoder.write(whole, 2.0**15)
-        encoder.close()
-        name = Path(f"prompt.{recipe.container}")
-        made = hear(ProbeRequest(name, max_seconds=2 * profile.max_seconds), KEEP_BYTES, file)
-        signal, quality = self._proven(made, whole.shape[1])
+        taken = self._encode(file, gain_db, ceiling_db)
+        name, most_s = Path(f"prompt.{recipe.container}"), 2 * self._profile.max_seconds
+        made = hear(ProbeRequest(name, max_seconds=most_s), KEEP_BYTES, file)
+        signal, quality = self._proven(made)
         return Take(
             gain_db=gain_db,
             most_db=most_db,
@@ -163,15 +155,29 @@ class Takes:
             true_peak_db=true_peak_db(signal),
         )
 
-    def _proven(self, made: Heard, samples: int) -> tuple[Floats, Quality]:
+    def _encode(self, file: BinaryIO, gain_db: float, ceiling_db: float) -> float:
+        """Write a whole file and return the dB that limiting took."""
+        recipe, trim = self._profile.output.recipe, self._profile.trim
+        signal, taken = self._signal * np.float32(10 ** (gain_db / 20)), 0.0
+        if self._peak_db + gain_db > ceiling_db:
+            signal, taken = limit(signal, ceiling_db, recipe.sample_rate)
+        whole = to_int16(signal, 1.0)
+        del signal  # minutes of it take as much as all the rest
+        fades = {"fade_in_ms": trim.fade_in_ms, "fade_out_ms": trim.fade_out_ms}
+        encoder = open_encoder(recipe, file)
+        encoder.write(faded(whole, recipe.sample_rate, **fades), 2.0**15)
+        encoder.close()
+        return taken
+
+    def _proven(self, made: Heard) -> tuple[Floats, Quality]:
         """Return what was decoded again; raise unless it has the form and the length that were made."""
         facts, recipe = made.facts, self._profile.output.recipe
         found = (facts.container, facts.codec, facts.sample_rate, facts.channels, facts.samples)
-        wanted = (recipe.container, recipe.codec, recipe.sample_rate, recipe.channels, samples)
+        wanted = (recipe.container, recipe.codec, recipe.sample_rate, recipe.channels, self._signal.shape[1])
         if found != wanted or facts.quality is None:
             raise Failed(f"rendered as {found}, planned was {wanted}", code="render_mismatch")
-        pieces = [to_float(block, made.coding.full_scale) for block in made.blocks()]
-        return np.concatenate(pieces, axis=1), facts.quality
+        whole = np.concatenate(list(made.blocks()), axis=1)
+        return to_float(whole, made.coding.full_scale), facts.quality
 
 
 def unmet(take: Take, aim: Aim, level: LevelAim) -> list[Finding]:

@@ -41,11 +41,13 @@ def waveform(heard: Heard, sample_rate: int, channels: int, *, centred: bool = T
     blocks = _blocks(heard, channels, centred)
     if before != sample_rate:
         blocks = _resampled(blocks, before, sample_rate)
-    out = np.concatenate([block.astype(np.float32) for block in blocks], axis=1)
-    most = max(1, heard.facts.samples * sample_rate // before)
-    if out.shape[1] < most:
-        out = np.pad(out, ((0, 0), (0, most - out.shape[1])))
-    out = out[:, :most]
+    same = heard.coding.channels == channels
+    out = np.zeros((channels if same else 1, max(1, heard.facts.samples * sample_rate // before)), np.float32)
+    at = 0
+    for block in blocks:
+        ready = block[:, : out.shape[1] - at]
+        out[:, at : at + ready.shape[1]] = ready
+        at += ready.shape[1]
     if centred:
         out = _without_rumble(out, sample_rate)
     return np.repeat(out, channels, axis=0) if len(out) < channels else out
@@ -66,11 +68,11 @@ def _without_rumble(signal: Floats, rate: int) -> Floats:
     side = max(1, round(RUMBLE_S * rate / 2))
     weights = np.hanning(2 * side + 3)[1:-1]
     weights /= weights.sum()
-    whole = np.pad(signal, ((0, 0), (side, side)))
-    out = np.empty_like(signal)
-    for at in range(0, signal.shape[1], _BLOCK):
-        piece = whole[:, at : at + _BLOCK + 2 * side].astype(np.float64)
-        for channel, row in zip(out, piece, strict=True):
+    out, samples = np.empty_like(signal), signal.shape[1]
+    for at in range(0, samples, _BLOCK):
+        piece = signal[:, max(0, at - side) : at + _BLOCK + side].astype(np.float64)
+        around = max(0, side - at), max(0, min(at + _BLOCK, samples) + side - samples)
+        for channel, row in zip(out, np.pad(piece, ((0, 0), around)), strict=True):
             mean = np.convolve(row, weights, "valid")
             channel[at : at + len(mean)] = row[side : side + len(mean)] - mean
     return out

@@ -10,14 +10,18 @@ from pathlib import Path
 
 import anyio
 import anyio.abc
+import numpy as np
 import pytest
 
 from mediapipe.audio.facts import AudioFacts
+from mediapipe.audio.mastering import ListenRequest, MasterRequest
 from mediapipe.audio.options import AudioOptions
+from mediapipe.audio.rendering import RenderingProfile, parse_rendering_profile
 from mediapipe.audio.requests import ProbeRequest, RenderRequest
-from mediapipe.audio.targets import V2_CALLS, Recipe, Transcode
+from mediapipe.audio.targets import V2_CALLS, V2_PROMPTS, Recipe, Transcode
 from mediapipe.audio.workers import AudioWorkers
 from mediapipe.errors import Failed, Rejected
+from tests.audio.sources import honest, voice
 from tests.audio.test_decode import coded, tone, wav_file
 
 pytestmark = pytest.mark.anyio
@@ -257,6 +261,51 @@ async def test_a_file_that_cannot_be_rendered_says_why_and_leaves_nothing(tmp_pa
             raise AssertionError("it was not to begin")
     assert refused.value.code == "not_audio"
     assert list(folder.iterdir()) == []
+
+
+# ── prompts ─────────────────────────────────────────────────────────────────────────────────
+
+
+def spoken(folder: Path, sound: np.ndarray, rate: int = 8000) -> Path:
+    path = folder / "prompt.wav"
+    path.write_bytes(honest(sound, rate))
+    return path
+
+
+async def test_a_prompt_is_rendered_and_made_audible_in_another_process(tmp_path: Path) -> None:
+    source = spoken(tmp_path, voice(2.0))
+    workers = AudioWorkers(AudioOptions(processes=1))
+    probe, out = ProbeRequest(source), tmp_path / "out.wav"
+    done = await workers.mastered(MasterRequest(probe, RenderingProfile(), V2_PROMPTS, out, envelope=True))
+    assert done.output is not None
+    assert done.output.path == out
+    assert done.figures is not None
+    assert done.figures.active_db == pytest.approx(-22, abs=0.2)
+    found = await workers.players(ListenRequest(probe, out))
+    assert found.rendered == out.read_bytes()
+    assert len(children()) == 1
+
+
+async def test_why_a_prompt_cannot_be_decoded_arrives_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(bytes(1000))
+    workers = AudioWorkers(AudioOptions())
+    with pytest.raises(Rejected) as refused:
+        await workers.mastered(MasterRequest(ProbeRequest(path), RenderingProfile(), V2_PROMPTS, None))
+    assert refused.value.code == "not_audio"
+    with pytest.raises(Failed):
+        await workers.players(ListenRequest(ProbeRequest(tmp_path / "gone.wav")))
+
+
+@pytest.mark.soak
+async def test_the_longest_prompt_fits_into_a_worker_of_the_usual_size(tmp_path: Path) -> None:
+    source = spoken(tmp_path, np.tile(voice(10.0, 48_000), (2, 30)), 48_000)
+    profile = parse_rendering_profile("[output]\nsample_rate = 16000\n[level]\nactive_db = -15", "here")
+    done = await AudioWorkers(AudioOptions()).mastered(
+        MasterRequest(ProbeRequest(source), profile, V2_PROMPTS, tmp_path / "out.wav")
+    )
+    assert done.output is not None, done.blocked
+    assert done.output.facts.seconds == pytest.approx(300, abs=1)
 
 
 def test_there_are_no_more_workers_than_memory_for_them() -> None:
