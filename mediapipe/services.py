@@ -93,11 +93,13 @@ class Platform:
 @asynccontextmanager
 async def open_platform(settings: Settings) -> AsyncGenerator[Platform, None]:
     """Open the platform's clients. Nothing is sent and no secret is fetched before the first request."""
-    ours, pace, imports = settings.convirza, settings.pace, settings.imports
+    ours, pace, imports, prompts = settings.convirza, settings.pace, settings.imports, settings.prompts
     async with AsyncExitStack() as stack:
         timeouts = _timeouts(settings, pace.read_timeout)
         http = await stack.enter_async_context(open_http(timeouts, connections=API_CONNECTIONS))
-        posts = await stack.enter_async_context(open_posts(timeouts, connections=imports.uploads))
+        posts = await stack.enter_async_context(
+            open_posts(timeouts, connections=max(imports.uploads, prompts.uploads))
+        )
         pause, rate, retry = Pause(), RateLimit(pace.requests_per_second), retry_of(settings)
         pacer = Pacer(AdaptiveLimit(API_CONNECTIONS), pause, rate)
         posting = Posting(
@@ -107,6 +109,8 @@ async def open_platform(settings: Settings) -> AsyncGenerator[Platform, None]:
             imports.retry_503,
             ByteRate(imports.bytes_per_second).allow if imports.bytes_per_second else None,
         )
+
+        prompt_posting = replace(posting, pacer=Pacer(AdaptiveLimit(prompts.uploads), pause, rate))
 
         def session(base: str, tokens: TokenSource) -> Session:
             return Session(http, base, tokens, pacer, retry, deadline=pace.request_deadline)
@@ -120,8 +124,13 @@ async def open_platform(settings: Settings) -> AsyncGenerator[Platform, None]:
             v2_url=ours.v2_url,
             login=ours.email or "",
             pause=pause,
-            v3_prompts=lambda: V3Prompts(v3, posting),
-            v2_prompts=lambda: V2Prompts(session(ours.v2_url, _v2_tokens(settings, http)), posting),
+            v3_prompts=lambda: V3Prompts(
+                v3,
+                prompt_posting,
+                file_field=prompts.file_field,
+                routes_looked_at=prompts.routes_looked_at,
+            ),
+            v2_prompts=lambda: V2Prompts(session(ours.v2_url, _v2_tokens(settings, http)), prompt_posting),
         )
 
 

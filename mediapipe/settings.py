@@ -33,6 +33,7 @@ from mediapipe import layout, sources
 from mediapipe.audio.options import AudioOptions, QualityRules
 from mediapipe.durations import format_duration, parse_duration, parse_size
 from mediapipe.errors import UsageError
+from mediapipe.library.options import PromptOptions
 from mediapipe.manifest.options import ManifestOptions
 from mediapipe.redact import redact
 from mediapipe.stores.options import StoreOptions
@@ -112,12 +113,6 @@ def _hours(value: object) -> object:
     if start == end:
         raise ValueError("must begin and end at different times")
     return start, end
-
-
-def _language_names(value: str) -> str:
-    if "{name}" not in value or "{language}" not in value:
-        raise ValueError("must hold {name} and {language}")
-    return value
 
 
 Url = Annotated[str, After(_http_url)]
@@ -252,34 +247,6 @@ class ImportSettings(BaseModel):
     max_source_bytes: Bytes = Field(2 * 10**9, description="a longer remote recording is not fetched", ge=1)
 
 
-class PromptSettings(BaseModel):
-    """``[prompts]``: how the account's prompt library is deployed."""
-
-    model_config = _STRICT
-
-    api: Literal["v3", "v2"] = Field("v3", description="API generation; v2 takes prompts and whispers only")
-    rendering: str = Field("telephony", description="rendering profile of rows that name none", min_length=1)
-    as_is: bool = Field(False, description="send audio as it stands; nothing is rendered")
-    file_field: str = Field("file", description="name of the part with the audio", min_length=1)
-    on_conflict: Literal["adopt", "replace", "skip", "fail"] = Field(
-        "adopt", description="what becomes of a prompt whose name somebody else's has already"
-    )
-    languages: Globs = Field((), description="languages that every prompt has to be there in")
-    language_names: Annotated[str, After(_language_names)] = Field(
-        "{name}-{language}", description="what a prompt with a language is called on the platform"
-    )
-    max_delete: int = Field(20, description="prompts deleted by one apply, at most", ge=0)
-    artefacts: str | None = Field(
-        None, description="where releases are kept: s3://bucket/prefix or a folder", min_length=1
-    )
-    uploads: int = Field(4, description="uploads at the same time, at most", ge=1, le=64)
-    attempts: int = Field(3, description="times a prompt is sent whose upload left no trace", ge=1, le=20)
-    lag: Duration = Field(
-        timedelta(seconds=15), description="an upload may take so long to be listed", ge=timedelta()
-    )
-    routes_looked_at: int = Field(200, description="routes asked for one by one, at most", ge=0, le=100_000)
-
-
 _LAYERS: ContextVar[tuple[sources.Layer, ...]] = ContextVar("settings_layers", default=())
 
 
@@ -303,7 +270,7 @@ class Settings(BaseSettings):
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings)
     store: StoreOptions = Field(default_factory=StoreOptions)
     imports: ImportSettings = Field(default_factory=ImportSettings)
-    prompts: PromptSettings = Field(default_factory=PromptSettings)
+    prompts: PromptOptions = Field(default_factory=PromptOptions)
     manifest: ManifestOptions = Field(default_factory=ManifestOptions)
     audio: AudioOptions = Field(default_factory=AudioOptions)
     quality: QualityRules = Field(default_factory=QualityRules)

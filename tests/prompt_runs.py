@@ -21,6 +21,7 @@ from mediapipe.audio.workers import AudioWorkers
 from mediapipe.items import Outcome, Verdict
 from mediapipe.jobs.apply_prompts import Applied, apply_prompts
 from mediapipe.jobs.apply_prompts import Ask as ApplyAsk
+from mediapipe.jobs.draft_prompts import draft_prompts
 from mediapipe.jobs.list_prompts import Row as Standing
 from mediapipe.jobs.list_prompts import list_prompts
 from mediapipe.jobs.plan_prompts import Planned, plan_prompts
@@ -46,7 +47,7 @@ from mediapipe.sandbox import FaultRule, RunningSandbox, running
 from mediapipe.sandbox.library import Prompt
 from mediapipe.settings import Settings, load_settings
 from tests.archive_runs import QUICK, sample
-from tests.audio.sources import prompts
+from tests.audio.sources import debian, prompts
 
 T = TypeVar("T")
 Cells = dict[str, str]
@@ -113,6 +114,18 @@ class Library:
         """Copy so many real prompts here and write a manifest of them."""
         for number, path in enumerate(spoken(count)):
             self.add(f"p{number:03}", path, kind)
+        self.write()
+
+    def fill_from_debian(self, every: int = 1) -> None:
+        """Copy the whole English set here, or each so-manieth of it, with a drafted manifest."""
+        source = Path(debian("english"))
+        drafted: list[str] = []
+        draft_prompts(source, drafted.append, lambda line: None)
+        self.cells = list(csv.DictReader(drafted[0].splitlines()))[::every]
+        for one in self.cells:
+            place = self.folder / one["file"]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / one["file"], place)
         self.write()
 
     def add(self, name: str, source: Path, kind: str = "prompt", **more: str) -> None:

@@ -19,6 +19,10 @@ LAYERS: dict[str, float] = {
     "items": 0,
     "redact": 0,
     "durations": 0,
+    "library.words": 0.1,
+    "library.names": 0.1,
+    "library.options": 0.25,
+    "library": 2.2,
     "spans": 0.25,
     "layout": 0.25,
     "stores.interface": 0.25,
@@ -28,6 +32,8 @@ LAYERS: dict[str, float] = {
     "audio.options": 0.25,
     "audio.targets": 0.25,
     "audio.requests": 0.25,
+    "audio.rendering": 0.25,
+    "audio.mastering": 0.25,
     "audio.limits": 0.25,
     "audio.wording": 0.25,
     "audio.plan": 0.25,
@@ -55,11 +61,15 @@ LAYERS: dict[str, float] = {
     "listening": 1.9,
     "originals": 1.9,
     "relist": 1.9,
+    "audiofiles": 1.9,
+    "exclusive": 1.9,
+    "renderings": 1.9,
     "imports": 2.2,
     "transfer": 2,
     "listing": 2,
     "services": 3,
     "import_services": 3.1,
+    "prompt_services": 3.1,
     "jobs": 4,
     "cli": 6,
     "__main__": 7,
@@ -74,7 +84,7 @@ OWNERS: dict[str, set[str]] = {
     "mutagen": {"audio"},
     "av": {"audio"},
     "phonenumbers": {"manifest.phones"},
-    "pydub": {"audio"},
+    "pydub": {"audio.edges"},
     "lameenc": {"audio", "sandbox"},
     "numpy": {"audio", "sandbox"},
     "tqdm": {"report"},
@@ -214,7 +224,7 @@ def test_every_module_says_what_it_is_for() -> None:
 def test_the_architecture_page_lists_exactly_the_modules_there_are() -> None:
     page = (PACKAGE / "architecture.md").read_text()
     assert unlisted(page, MODULES, PACKAGE) == set()
-    assert len(page.splitlines()) <= 250
+    assert len(page.splitlines()) <= 300
 
 
 @pytest.mark.parametrize("package", OWNERS)

@@ -418,5 +418,5 @@ def test_the_wheel_holds_the_package_and_nothing_else(image: Image) -> None:
     kept = {path for path in (image.root / "src" / "mediapipe").rglob("*") if path.is_file()}
     wanted = {path.relative_to(image.root / "src").as_posix() for path in kept}
     wanted = {name for name in wanted if "__pycache__" not in name}
-    assert names == wanted | {f"mediapipe/profiles/{path.name}" for path in PROFILES}
+    assert names == wanted | {f"mediapipe/{path.relative_to(ROOT)}" for path in (ROOT / "profiles").rglob("*.toml")}
     assert "mediapipe/py.typed" in names

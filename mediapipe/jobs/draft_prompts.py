@@ -55,6 +55,9 @@ LANGUAGES = frozenset(
 """Languages that a folder may be called by; others have to be written into the manifest."""
 
 
+SILENCE = "silence"
+"""A folder of this name holds pauses, and the rendering profile of this name lets them be silent."""
+
 BEST_FIRST = ("wav", "wave", "flac", "aiff", "aif", "w64", "caf", "au", "m4a", "ogg", "opus", "mp3", "g722")
 """Where one prompt stands in several formats, the first of these is drafted."""
 
@@ -74,6 +77,7 @@ class _Row:
     type: PromptType
     name: str
     language: str
+    profile: str = ""
 
 
 def draft_prompts(folder: Path, emit: Callable[[str], object], complain: Callable[[str], None]) -> Drafted:
@@ -98,7 +102,7 @@ def draft_prompts(folder: Path, emit: Callable[[str], object], complain: Callabl
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows((one.path, one.type.value, one.name, one.language, "") for one in rows)
+    writer.writerows((one.path, one.type.value, one.name, one.language, one.profile) for one in rows)
     emit(written.getvalue().removesuffix("\n"))
     return Drafted(len(rows), left_out, formats)
 
@@ -116,7 +120,8 @@ def _row(path: str) -> _Row:
         else:
             parts.append(folder)
     name = names.normalise("-".join([*parts, PurePosixPath(file).stem]))
-    return _Row(path, kind, name, language)
+    profile = SILENCE if SILENCE in {folder.lower() for folder in folders} else ""
+    return _Row(path, kind, name, language, profile)
 
 
 def _one_format(rows: list[_Row]) -> list[_Row]:

@@ -20,8 +20,8 @@ class Listed:
     """One entry of the account's list.
 
     ``prompt_id`` is "" where the list shows none. ``size`` is in bytes, None where it is not shown. ``name``
-    and ``type`` are as the platform shows them; ``type`` may be none of ours. ``uploaded`` is the platform's
-    text for when it came.
+    is as the platform shows it, in NFC; ``type`` may be none of ours. ``uploaded`` is the platform's text for
+    when it came.
     """
 
     prompt_id: str

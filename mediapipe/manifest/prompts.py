@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
+import mediapipe.library.names as names
 from mediapipe.errors import UsageError
-from mediapipe.library import names
 from mediapipe.library.words import PromptType
 from mediapipe.manifest.columns import ADDED, normalise
 from mediapipe.manifest.dialect import Dialect, find_dialect
@@ -167,8 +167,8 @@ def _typed(number: int, record: Record, cells: Mapping[str, str], root: Root, pa
     language = _language(cells.get("language", ""), problems)
     given = cells["name"]
     base = names.normalise(given)
-    name = names.with_language(base, language, pattern)
-    if not base:
+    name = names.with_language(base, language, pattern) if base else ""
+    if not names.collision_key(base):
         problems.append(Problem("missing_value", "a prompt needs a name", "name", given or None))
     elif len(name) > names.LONGEST:
         what = f"is {len(name)} characters long, {names.LONGEST} are taken"

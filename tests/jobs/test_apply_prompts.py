@@ -72,6 +72,22 @@ def test_a_library_lives_as_planned(tmp_path: Path) -> None:
         life(it)
 
 
+def test_a_tenth_of_a_real_library_lives_as_planned(tmp_path: Path) -> None:
+    with deploying(tmp_path) as it:
+        it.fill_from_debian(every=10)
+        life(it)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_a_real_library_lives_as_planned(tmp_path: Path) -> None:
+    with deploying(tmp_path) as it:
+        it.fill_from_debian()
+        assert len(it.cells) == 568
+        it.processes = True
+        life(it)
+
+
 def test_what_is_replaced_stays_until_it_is_pruned(tmp_path: Path) -> None:
     with deploying(tmp_path, count=3) as it:
         it.apply()
