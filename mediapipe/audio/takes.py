@@ -29,7 +29,7 @@ from mediapipe.errors import Failed
 Floats = NDArray[np.float32]
 
 KEEP_BYTES = 16_000_000
-"""Decoded samples that are kept, minutes of a prompt. A longer one is decoded twice: a worker has little room."""
+"""Decoded samples that are kept, minutes of a prompt; of a longer one a worker has no room for them."""
 MOST_TAKES = 8
 CLOSE_DB = 0.05
 """Nearer to its level than this nobody needs it."""

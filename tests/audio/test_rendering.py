@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from mediapipe.audio.rendering import PromptRules, RenderingProfile, parse_rende
 from mediapipe.audio.targets import V2_PROMPTS, V3_PROMPTS, Recipe
 from mediapipe.errors import UsageError
 
-SHIPPED = sorted((Path(__file__).parent.parent.parent / "profiles" / "rendering").glob("*.toml"))
+FOLDER = Path(__file__).parent.parent.parent / "profiles" / "rendering"
+RATES = {"telephony": 8_000, "wideband": 16_000, "silence": 8_000}
+SHIPPED = sorted(FOLDER.glob("*.toml"))
 
 
 def parsed(text: str) -> RenderingProfile:
@@ -24,20 +27,27 @@ def test_nothing_set_is_made_for_telephones() -> None:
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
-def test_a_shipped_profile_spells_the_defaults_out_and_every_target_takes_what_it_makes(file: Path) -> None:
+def test_a_shipped_profile_explains_itself_and_every_target_takes_what_it_makes(file: Path) -> None:
     profile = parse_rendering_profile(file.read_text(), str(file))
-    default = RenderingProfile()
     assert file.read_text().startswith(f"# {file.stem}: ")
     assert profile.description
-    assert (profile.level, profile.trim) == (default.level, default.trim)
-    rate = {"telephony": 8_000, "wideband": 16_000}[file.stem]
-    assert profile.output.recipe == Recipe("wav", "pcm_s16le", rate, 1)
+    assert profile.output.recipe == Recipe("wav", "pcm_s16le", RATES[file.stem], 1)
     for target in (V2_PROMPTS, V3_PROMPTS):
         assert target.takes(profile.output.container, profile.output.codec)
 
 
 def test_these_are_shipped() -> None:
-    assert [file.stem for file in SHIPPED] == ["telephony", "wideband"]
+    assert {file.stem for file in SHIPPED} == RATES.keys()
+
+
+@pytest.mark.parametrize("name", ["telephony", "wideband"])
+def test_what_voices_are_rendered_by_spells_the_defaults_out(name: str) -> None:
+    text = (FOLDER / f"{name}.toml").read_text()
+    profile, default = parsed(text), RenderingProfile()
+    assert (profile.level, profile.trim) == (default.level, default.trim)
+    content = tomllib.loads(text)
+    assert content["trim"].keys() == default.trim.model_dump().keys()
+    assert content["level"].keys() >= default.level.model_dump().keys() - {"loudness_lufs", "loudness_min_s"}
 
 
 def test_of_a_section_only_what_is_written_differs_from_the_defaults() -> None:
