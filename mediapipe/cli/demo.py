@@ -31,7 +31,7 @@ def demo(
         typer.Option("--dir", metavar="DIR", help="Where everything goes; an earlier demo's may be used."),
     ] = Path("mediapipe-demo"),
 ) -> None:
-    """Archive and import calls with an embedded server, twice each, and show what came of it."""
+    """Archive and import calls and deploy prompts with an embedded server, twice each."""
     with guarded():
         folder = folder.absolute()
         options.usable_folder(folder, flag="--dir")
@@ -52,6 +52,7 @@ def demo(
             output.data("\n5. The same again; no call is created twice:\n")
             sent.append(_import(sandbox, folder, manifest))
             _check_import(sandbox, *sent)
+            _deploy(sandbox, folder)
         output.data(_closing(folder))
 
 
@@ -145,6 +146,23 @@ def _import(sandbox: RunningSandbox, folder: Path, path: Path) -> RunReport:
     return import_and_report(settings, Ask(manifest, root), as_json=False)
 
 
+def _deploy(sandbox: RunningSandbox, folder: Path) -> None:
+    """Deploy a prompt library, record one of its prompts again, and deploy that."""
+    from mediapipe.cli import demo_prompts
+    from mediapipe.sandbox.scenario import FaultRule
+
+    # An address of its own is an account of its own, and has a library of its own.
+    place = folder / f"prompts-{urlsplit(sandbox.url).port}"
+    sandbox.state.faults.set([FaultRule(name="prompt_commit_then_drop", rate=1 / 6)])
+    output.data("\n6. Deploy a prompt library, with the connection dropped on some:\n")
+    first = demo_prompts.deploy(sandbox, place, folder / "state")
+    demo_prompts.record_again(place, len(sandbox.state.library.everything))
+    output.data(
+        f"\n7. Record '{demo_prompts.CHANGED}' again, and apply; the old one stays until it is pruned:\n"
+    )
+    demo_prompts.check(sandbox, first, demo_prompts.deploy(sandbox, place, folder / "state"))
+
+
 def _check_import(sandbox: RunningSandbox, *reports: RunReport) -> None:
     """End with the first trouble's exit code; a call that was created twice is a bug."""
     from collections import Counter
@@ -180,6 +198,7 @@ def _closing(folder: Path) -> str:
 Done. Look around:
   {folder / "archive" / "recordings"}   the recordings, each beside its sidecar (.json)
   {folder / "import"}   the manifest of the import and its recordings
+  {folder}/prompts-*   prompts, their manifest, and prompts.lock.json
   {folder / "state" / "runs"}   outcomes.jsonl and report.html of all runs
   {folder / "state" / "ledger.db"}   the ledger that remembers
 

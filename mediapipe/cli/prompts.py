@@ -227,13 +227,18 @@ def apply_and_report(settings: Settings, ask: Ask, lock: Path, *, as_json: bool)
 
         async with open_prompts(settings, run.owner, lock) as services:
             applied = await apply_prompts(
-                services, ask, run_id=run.run_id, sink=run.sink, expect=run.progress.grow, signals=True
+                services,
+                ask,
+                run_id=run.run_id,
+                sink=run.sink,
+                expect=run.progress.grow,
+                show=lambda prepared: _tell(run, prepared, ask.wishes, settings, as_json=as_json),
+                signals=True,
             )
         deployed = applied.deployed
         run.effect = "sent"
         run.fatal = deployed.ending.fatal
         run.notes += deployed.notes
-        _tell(run, applied.prepared, ask.wishes, settings, as_json=as_json)
         run.extra["release"] = deployed.release.number if deployed.release else None
         if deployed.release is not None:
             run.notes.append(f"this is release {deployed.release.number}; {lock.name} is to be committed")

@@ -43,10 +43,12 @@ async def apply_prompts(
     run_id: str,
     sink: Sink,
     expect: Callable[[int], None] | None = None,
+    show: Callable[[Prepared], None] | None = None,
     signals: bool = False,
 ) -> Applied:
     """Plan, render everything, and carry the plan out unless something speaks against it.
 
+    ``show`` gets the plan before anything of it is done.
     Raises ``UsageError``: another apply is at work, the ground of a saved plan has moved, or more would be
     deleted than was allowed.
     """
@@ -55,6 +57,8 @@ async def apply_prompts(
         prepared = await services.preparer.prepare(ask.wishes, found, signals=signals)
         if ask.saved is not None:
             check_ground(ask.saved, prepared)
+        if show is not None:
+            show(prepared)
         if expect is not None:
             expect(len(prepared.desired) + len(prepared.plan.of(Action.DELETE)))
         deployment = Deployment(

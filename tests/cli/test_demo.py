@@ -18,8 +18,14 @@ def test_the_demo_archives_its_sandbox_and_may_be_run_again(bare: Command) -> No
     first = bare.run("demo", "--dir", folder)
     assert (first.code, first.err) == (0, "")
     assert time.monotonic() - began < 60
-    for words in ("runs at http://127.0.0.1:", "done", "skipped", "likely", "Look around", "report.html"):
+    told = ("runs at http://127.0.0.1:", "done", "skipped", "likely", "Look around", "report.html")
+    for words in (*told, "6 to create", "1 to replace"):
         assert words in first.out
+    prompts = [
+        (one.type, one.name) for one in SandboxState(SandboxConfig(data=folder / "sandbox")).library.prompts
+    ]
+    assert len(prompts) == 7, "six prompts, and what one of them replaced"
+    assert len(set(prompts)) == 6
     before = datetime.now(UTC)
     second = bare.run("demo", "--dir", folder)
     assert (second.code, second.err) == (0, "")
