@@ -44,6 +44,11 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
+def page_template(name: str) -> jinja2.Template:
+    """Return a template of this folder: it escapes everything, and fails for what it was not given."""
+    return _environment().get_template(name)
+
+
 def _printable(value: object) -> object:
     """Return text without control characters: a name may hold some that a terminal would obey."""
     if isinstance(value, str) and not hasattr(value, "__html__") and not value.isprintable():
@@ -86,17 +91,13 @@ def render(report: RunReport, rows: list[Outcome]) -> str:
 def fill(template: str, report: RunReport, **more: Any) -> str:
     """Return a page about a run, made of a template that knows what every page has and what is given here."""
     explained = dict.fromkeys((*ATTENTION, *report.explained))
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            report=report,
-            verdicts=list(Verdict),
-            counts=report.tally.counts(),
-            reasons=[(v.value, why, n) for v in explained for why, n in report.reasons(v)],
-            meaning=EXIT_CODE_MEANINGS[report.code],
-            **more,
-        )
+    return page_template(template).render(
+        report=report,
+        verdicts=list(Verdict),
+        counts=report.tally.counts(),
+        reasons=[(v.value, why, n) for v in explained for why, n in report.reasons(v)],
+        meaning=EXIT_CODE_MEANINGS[report.code],
+        **more,
     )
 
 
