@@ -35,13 +35,27 @@ AUDIO_SUFFIXES = frozenset(
     )
 )
 
-_UNUSABLE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]+')
+_UNUSABLE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f]+')
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Signs without a look of their own that are no format characters: joiners, fillers, variation selectors."""
 _LANGUAGE = re.compile(r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|\d{3}))?", re.IGNORECASE)
 _JOINS = "-_. "
 
 
 def normalise(name: str) -> str:
-    """Return a name in the one form: NFC, no audio extension, single blanks, no signs a path would mind."""
+    """Return a name in the one form: NFC, no audio extension, single blanks, no signs a path would mind.
+
+    Made again it stays as it is: what is taken away may leave something behind that has to go as well.
+    """
+    before, text = None, name
+    while text != before:
+        before, text = text, _once(text)
+    return text
+
+
+def _once(name: str) -> str:
     text = unicodedata.normalize("NFC", name)
     text = "".join(char for char in text if unicodedata.category(char) not in ("Cf", "Cs", "Co", "Cn"))
     text = " ".join(_UNUSABLE.sub("-", text.strip()).split())
@@ -52,8 +66,12 @@ def normalise(name: str) -> str:
 
 
 def collision_key(name: str) -> str:
-    """Return what two names share when some system would take them for one: case, width, Unicode form."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    """Return what two names share when some system would take them for one: case, width, Unicode form.
+
+    "" for a name in which nothing is to be seen.
+    """
+    seen = _UNSEEN.sub("", unicodedata.normalize("NFKC", name))
+    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold()).split())
 
 
 def read_language(text: str) -> str | None:
