@@ -22,7 +22,7 @@ class Attempt:
 
     ``before`` are the ids that stood under its name then, ``nameless`` how many entries without id did;
     ``latest`` is when the last byte may have left, None before anything was sent. ``entry`` is what will
-    stand in the lock, with the id still open.
+    stand in the lock; its id is open until the platform names one.
     """
 
     key: str
@@ -135,15 +135,17 @@ def sight(attempt: Attempt, listed: Iterable[Listed], ours: Collection[str] = ()
         return Seen(Sight.FOUND, tuple(known[-1:]))
     if not new:
         return Seen(Sight.NOTHING)
-    if len(new) > 1:
-        named = [one for one in new if made and one.prompt_id == made]
-        if not named:
-            return Seen(Sight.SEVERAL, tuple(new))
-        new = named
-    size = new[0].size
-    if size is not None and attempt.entry.bytes and size != attempt.entry.bytes:
-        return Seen(Sight.HALF_MADE, tuple(new))
-    return Seen(Sight.FOUND, tuple(new))
+    made = made or attempt.entry.prompt_id
+    named = [one for one in new if made and one.prompt_id == made]
+    if len(new) > 1 and not named:
+        return Seen(Sight.SEVERAL, tuple(new))
+    one = (named or new)[0]
+    # More than was sent is no part of it: the platform may keep audio in a form of its own.
+    if one.size is None or not attempt.entry.bytes or one.size >= attempt.entry.bytes:
+        return Seen(Sight.FOUND, (one,))
+    if made and one.prompt_id and not named:
+        return Seen(Sight.NOTHING)  # another id than ours, and other audio: somebody else's
+    return Seen(Sight.HALF_MADE, (one,))
 
 
 def standing_entry(attempt: Attempt, one: Listed, *, now: str) -> Entry:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
 
-from mediapipe.errors import ItemError, Transient
+from mediapipe.errors import ItemError, Transient, UsageError
 from mediapipe.exclusive import still_ours
 from mediapipe.items import Outcome, Tally, Verdict
 from mediapipe.ledger.interface import Claim, State, Want
@@ -61,11 +61,13 @@ class Deployment:
     workers: int
     signals: bool = False
     result: Deployed = field(default_factory=Deployed)
+    _there: frozenset[str] = frozenset()
 
     async def carry_out(
         self, plan: Plan, found: Recovered, ready: Sequence[Ready], *, note: str = ""
     ) -> Deployed:
         """Do it all. ``ready`` are the uploads of the plan, their audio at hand."""
+        self._there = frozenset(one.prompt_id for one in found.listed)
         await self.tools.keeper.change(lambda _: _refreshed(plan))
         for change in plan.of(Action.UNCHANGED, Action.SKIP):
             self._count(foreseen(change))
@@ -79,13 +81,15 @@ class Deployment:
         return self.result
 
     async def _adopt(self, key: str, entry: Entry) -> None:
-        await self.tools.keeper.change(lambda lock: lock.standing(key, entry, now=self.tools.now()))
+        await self.tools.keeper.change(
+            lambda lock: lock.standing(key, entry, now=self.tools.now(), there=self._there)
+        )
 
     async def _upload(self, found: Recovered, ready: Sequence[Ready]) -> None:
         if not ready:
             return
         bundler = Bundler(self.tools.api)
-        publisher = Publisher(self.tools, found.listed, bundler)
+        publisher = Publisher(self.tools, found.listed, bundler, found.lock)
         by_key = {one.change.key: one.change for one in ready}
 
         async def source() -> AsyncGenerator[Sequence[LineEntry[Ready]], None]:
@@ -130,7 +134,7 @@ class Deployment:
         try:
             numbers = await tools.releases.numbers()
             last = numbers[-1] if numbers else 0
-            if last and not _changed(await tools.releases.read(last), now):
+            if last and not await self._changed(last, now):
                 number = last
             elif now or last:
                 self.result.release = await tools.releases.publish(
@@ -146,14 +150,19 @@ class Deployment:
         if number != lock.release:
             await tools.keeper.change(lambda lock: replace(lock, release=number))
 
+    async def _changed(self, number: int, now: Mapping[str, Released]) -> bool:
+        """Tell whether what stands is not what a release has; one that cannot be read is not that."""
+        try:
+            last = await self.tools.releases.read(number)
+        except UsageError as error:
+            self.result.notes.append(f"{error}; another release is kept behind it")
+            return True
+        found = difference(last.prompts, now)
+        return bool(found.added or found.removed or found.changed)
+
     def _count(self, outcome: Outcome) -> None:
         self.result.tally.add(outcome)
         self.sink(outcome)
-
-
-def _changed(last: Release, now: Mapping[str, Released]) -> bool:
-    found = difference(last.prompts, now)
-    return bool(found.added or found.removed or found.changed)
 
 
 def _plain(outcome: Outcome) -> Outcome:
@@ -167,8 +176,10 @@ def _refreshed(plan: Plan) -> LibraryLock:
     for change in plan.of(Action.UNCHANGED):
         wanted = change.desired
         if wanted is not None:
+            before = prompts[change.key]
             prompts[change.key] = replace(
-                prompts[change.key], file=wanted.file, language=wanted.language, profile=wanted.profile_name,
+                before, prompt_id=before.prompt_id or change.prompt_id, file=wanted.file,
+                language=wanted.language, profile=wanted.profile_name,
                 source_sha256=wanted.source_sha256, recipe=wanted.recipe,
             )  # fmt: skip
     return replace(plan.lock, prompts=prompts)
@@ -179,9 +190,10 @@ def _adopted(plan: Plan, found: Recovered, change: Change) -> Entry:
     wanted = change.desired
     if wanted is None:
         raise ValueError("only what is in the manifest is adopted")
-    spare = next((one for one in found.lock.superseded if one.prompt_id == change.prompt_id), None)
+    ours = (*(one.entry for one in found.lock.superseded), *found.lock.prompts.values())
+    before = next((one for one in ours if one.prompt_id and one.prompt_id == change.prompt_id), None)
     there = next((one for one in found.listed if one.prompt_id == change.prompt_id), None)
-    before = spare.entry if spare else Entry(change.prompt_id, "", "", adopted=True)
+    before = before or Entry(change.prompt_id, "", "", adopted=True)
     return replace(
         before,
         source_sha256=wanted.source_sha256,

@@ -7,16 +7,18 @@ place, and is on the disk before anybody is told that a prompt is done.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 from mediapipe.errors import DiskFull, Fatal, UsageError
+from mediapipe.manifest.problems import quoted
 from mediapipe.report.rundir import FULL
 
 NAME = "prompts.lock.json"
@@ -82,9 +84,16 @@ class LibraryLock:
         ours = [entry.prompt_id for entry in self.prompts.values()]
         return frozenset((*ours, *(one.prompt_id for one in self.superseded))) - {""}
 
-    def standing(self, key: str, entry: Entry, *, now: str) -> LibraryLock:
-        """Return the section with ``entry`` standing for ``key``; what stood there before is superseded."""
+    def standing(
+        self, key: str, entry: Entry, *, now: str, there: Collection[str] | None = None
+    ) -> LibraryLock:
+        """Return the section with ``entry`` standing for ``key``; what stood there before is superseded.
+
+        Unless it is not ``there``, among the ids of the account: what is gone goes nowhere.
+        """
         before = self.prompts.get(key)
+        if before is not None and there is not None and before.prompt_id not in there:
+            before = None
         rest = tuple(one for one in self.superseded if one.prompt_id != entry.prompt_id or not one.prompt_id)
         if before is not None and before.prompt_id and before.prompt_id != entry.prompt_id:
             rest = (*rest, Superseded(key, "replaced", now, before))
@@ -123,7 +132,7 @@ def _entry_json(entry: Entry) -> dict[str, Any]:
 
 def _entry(raw: Mapping[str, Any]) -> Entry:
     known = {name: raw[name] for name in Entry.__dataclass_fields__ if name in raw}
-    entry = Entry(prompt_id=str(raw.get("id", "")), **{"source_sha256": "", "recipe": "", **known})
+    entry = Entry(prompt_id=raw.get("id", ""), **{"source_sha256": "", "recipe": "", **known})
     for name, kind in Entry.__annotations__.items():
         wanted = {"str": str, "int": int, "bool": bool}[kind]
         if type(getattr(entry, name)) is not wanted:
@@ -150,8 +159,9 @@ class LockFile:
         self._whole = _read(path)
         try:
             self.lock = _section(self._whole["libraries"].get(library, {}))
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             raise _damaged(path, f"section {library}: {error}") from None
+        self._ours = self._whole["libraries"].get(library)
 
     @property
     def others(self) -> list[str]:
@@ -159,27 +169,70 @@ class LockFile:
         return sorted(name for name in self._whole["libraries"] if name != self.library)
 
     def save(self, lock: LibraryLock) -> None:
-        """Make a new state durable. Blocking. Raises ``DiskFull`` or ``Fatal``."""
-        self._whole["libraries"][self.library] = lock.as_json()
-        text = json.dumps(self._whole, indent=2, ensure_ascii=False) + "\n"
+        """Make a new state durable. Blocking. Raises ``DiskFull`` or ``Fatal``.
+
+        What others wrote meanwhile for their accounts stays. What was written for this one is not
+        overwritten: the uploads of this run are in the ledger, and the next one finds them.
+        """
+        ours = lock.as_json()
         try:
-            _replace(self.path, text.encode("utf-8", "backslashreplace"))
+            with _turn(self.path):
+                self._whole = _read(self.path)
+                if self._whole["libraries"].get(self.library) != self._ours:
+                    raise Fatal(
+                        f"the lock file {self.path} was changed by somebody else while this run was at work",
+                        code="lock_file",
+                        hint="it was left as it is; look at what changed and run again",
+                    )
+                self._whole["libraries"][self.library] = ours
+                text = json.dumps(self._whole, indent=2, ensure_ascii=False) + "\n"
+                data = text.encode("utf-8", "backslashreplace")
+                _replace(self.path, data)
         except OSError as error:
             if error.errno in FULL:
                 raise DiskFull(f"no room left to write {self.path}") from None
             problem = f"the lock file {self.path} cannot be written: {error.strerror or error}"
             raise Fatal(problem, code="lock_file") from None
+        # As it reads from the file: what JSON cannot tell apart is not taken for a change.
+        self._ours = json.loads(data)["libraries"][self.library]
         self.lock = lock
+
+
+@contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """Keep other processes from writing between reading and writing, where folders can be locked."""
+    folder = os.open(_target(path).parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _target(path: Path) -> Path:
+    """Return the file itself: a link to it stays one."""
+    return path.resolve() if path.is_symlink() else path
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; a merge that kept both sides leaves names in it twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{quoted(twice)} stands in it twice")
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        whole = json.loads(path.read_text("utf-8"))
+        whole = json.loads(path.read_text("utf-8"), object_pairs_hook=_once)
     except FileNotFoundError:
         return {"version": VERSION, "libraries": {}}
     except OSError as error:
         raise UsageError(f"the lock file {path} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from None
     if not isinstance(whole, dict) or not isinstance(whole.get("libraries"), dict):
         raise _damaged(path, "it holds no libraries")
@@ -201,7 +254,7 @@ def _replace(path: Path, data: bytes) -> None:
     mode = 0o644
     with suppress(OSError):
         mode = path.stat().st_mode & 0o777
-    target = path.resolve() if path.is_symlink() else path
+    target = _target(path)
     with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
         try:
             file.write(data)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from mediapipe.library.desired import Desired
-from mediapipe.library.lockfile import LibraryLock, Superseded
+from mediapipe.library.desired import AS_IS, Desired
+from mediapipe.library.lockfile import Entry, LibraryLock, Superseded
 from mediapipe.library.words import Listed, Routes
 
 OnConflict = Literal["adopt", "replace", "skip", "fail"]
@@ -126,3 +126,25 @@ class Plan:
         for one in self.changes:
             counts[one.action.value] += 1
         return counts | {"waiting": len(self.waiting), "foreign": len(self.foreign)}
+
+
+def same_audio(entry: Entry, wanted: Desired) -> bool:
+    """Tell whether what stands is what is wanted; a prompt of a release goes by what was sent."""
+    if wanted.rendered_sha256:
+        return entry.rendered_sha256 == wanted.rendered_sha256
+    return entry.fingerprint == wanted.fingerprint
+
+
+def what_differs(entry: Entry, wanted: Desired) -> str:
+    """Return in words why what stands is not what is wanted."""
+    if wanted.rendered_sha256:
+        return "its audio is another one than in that release"
+    what = []
+    if entry.source_sha256 != wanted.source_sha256:
+        what.append(f"its audio changed ({entry.source_sha256[:8]} → {wanted.source_sha256[:8]})")
+    if entry.recipe != wanted.recipe:
+        before, after = (
+            "sent as it is" if one == AS_IS else f"recipe {one[:8]}" for one in (entry.recipe, wanted.recipe)
+        )
+        what.append(f"it is rendered otherwise ({before} → {after})")
+    return ", ".join(what)

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from mediapipe.library.desired import AS_IS, Desired
+from mediapipe.library.desired import Desired
 from mediapipe.library.lockfile import Entry, LibraryLock, Superseded
-from mediapipe.library.plan import Action, Change, Choices, Plan
+from mediapipe.library.plan import Action, Change, Choices, Plan, same_audio, what_differs
 from mediapipe.library.words import Listed, Routes
 from mediapipe.manifest.problems import quoted
 
@@ -31,22 +31,41 @@ class _Case:
     by_id: dict[str, Listed] = field(default_factory=dict)
     spoken_for: set[str] = field(default_factory=set)
     """Ids that a desired prompt stands on, takes over or leaves alone: never pruned."""
+    wanted: frozenset[str] = frozenset()
+    ours: frozenset[str] = field(init=False)
+    owners: dict[str, str] = field(init=False)
+    over: dict[str, list[Superseded]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Looked up once: a library may have ten thousand of them.
+        self.ours = self.lock.ids
+        self.owners = {one.prompt_id: key for key, one in self.lock.prompts.items() if one.prompt_id}
+        for one in self.lock.superseded:
+            self.over.setdefault(one.key, []).append(one)
 
     def here(self, key: str) -> list[Listed]:
         return self.by_key.get(key, [])
 
     def strangers(self, key: str) -> list[Listed]:
         """Return entries of this name that are not ours."""
-        return [one for one in self.here(key) if one.prompt_id not in self.lock.ids]
+        return [one for one in self.here(key) if one.prompt_id not in self.ours]
+
+    def moved(self, wanted: Desired) -> tuple[str, str] | None:
+        """Return id and old key of a prompt of ours, with the very audio, that somebody renamed to this."""
+        for one in self.here(wanted.key):
+            key = self.owners.get(one.prompt_id, wanted.key)
+            if key not in self.wanted and same_audio(self.lock.prompts[key], wanted):
+                return one.prompt_id, key
+        return None
 
     def spare(self, wanted: Desired) -> Superseded | None:
         """Return a superseded prompt of ours that has the very audio and still stands."""
-        for one in reversed(self.lock.superseded):
+        for one in reversed(self.over.get(wanted.key, [])):
             there = self.by_id.get(one.prompt_id)
             same = one.entry.fingerprint == wanted.fingerprint or (
                 bool(wanted.rendered_sha256) and one.entry.rendered_sha256 == wanted.rendered_sha256
             )
-            if one.key == wanted.key and same and there is not None and there.key == wanted.key:
+            if same and there is not None and there.key == wanted.key:
                 return one
         return None
 
@@ -61,14 +80,17 @@ def make_plan(
     routes: Routes | None = None,
     deletes: bool = True,
     unclear: Mapping[str, str] | None = None,
+    meant: Collection[str] = (),
 ) -> Plan:
     """Return the plan. ``deletes`` is False where the API cannot delete; ``now`` is an instant as text.
 
     ``unclear`` says, by key, why nothing may be uploaded for a prompt: an earlier upload whose end is not
-    known and that several entries may have come of.
+    known and that several entries may have come of. ``meant`` are keys of rows that cannot be deployed as
+    they stand: nothing happens for them, and they do not count as no longer wanted.
     """
-    case = _Case(lock, choices, now, deletes, routes)
-    for one in listed:
+    case = _Case(lock, choices, now, deletes, routes, wanted=frozenset(one.key for one in desired))
+    # Sorted: the platform may show the same library in another order, and the plan is the same then.
+    for one in sorted(listed, key=lambda one: (one.key, len(one.prompt_id), one.prompt_id)):
         case.by_key.setdefault(one.key, []).append(one)
         if one.prompt_id:
             case.by_id[one.prompt_id] = one
@@ -77,8 +99,12 @@ def make_plan(
         why = (unclear or {}).get(wanted.key)
         change = _blocked(wanted, why) if why else _wanted(case, wanted)
         case.spoken_for.add(change.prompt_id)
+        if change.action is Action.BLOCKED:  # which of them is meant is for a person to say
+            case.spoken_for.update(one.prompt_id for one in case.here(wanted.key))
         changes.append(change)
-    kept, removed = _no_longer(case, {one.key for one in desired})
+    for key in meant:
+        case.spoken_for.update(one.prompt_id for one in case.here(key))
+    kept, removed = _no_longer(case, {*case.wanted, *meant})
     over = [one for one in kept.superseded if one.prompt_id not in case.spoken_for]
     pruned = [_deletion(case, one.key, one.prompt_id, f"{one.why} on {one.since[:10]}") for one in over]
     if not (choices.prune and deletes):
@@ -113,14 +139,18 @@ def _wanted(case: _Case, wanted: Desired) -> Change:
     spare = case.spare(wanted)
     standing = _standing(case, wanted.key, entry)
     others = [one for one in case.strangers(wanted.key) if one.prompt_id]
+    if standing and not entry.prompt_id:  # the list showed no ids then: any of these may be it
+        case.spoken_for.update(one.prompt_id for one in others)
+        entry = replace(entry, prompt_id=others[0].prompt_id) if len(others) == 1 else entry
+        others = others[1:] if entry.prompt_id else others
     notes = (_others(others),) if others and standing else ()
-    if standing and _same(entry, wanted):
+    if standing and same_audio(entry, wanted):
         return Change(Action.UNCHANGED, wanted.key, "", entry.prompt_id, wanted, notes)
     if spare is not None:
         reason = f"id {spare.prompt_id}, superseded before, has this very audio: it stands again"
         return Change(Action.ADOPT, wanted.key, reason, spare.prompt_id, wanted, notes)
     if standing:
-        reason = _difference(entry, wanted)
+        reason = what_differs(entry, wanted)
         notes = (*notes, *_played_on(case, entry.prompt_id))
         return Change(Action.REPLACE, wanted.key, reason, entry.prompt_id, wanted, notes)
     return Change(Action.DRIFTED, wanted.key, _drift(case, entry, others), entry.prompt_id, wanted)
@@ -132,26 +162,6 @@ def _standing(case: _Case, key: str, entry: Entry) -> bool:
     if not entry.prompt_id:
         return bool(here)
     return any(one.prompt_id == entry.prompt_id for one in here)
-
-
-def _same(entry: Entry, wanted: Desired) -> bool:
-    if wanted.rendered_sha256:
-        return entry.rendered_sha256 == wanted.rendered_sha256
-    return entry.fingerprint == wanted.fingerprint
-
-
-def _difference(entry: Entry, wanted: Desired) -> str:
-    if wanted.rendered_sha256:
-        return "its audio is another one than in that release"
-    what = []
-    if entry.source_sha256 != wanted.source_sha256:
-        what.append(f"its audio changed ({entry.source_sha256[:8]} → {wanted.source_sha256[:8]})")
-    if entry.recipe != wanted.recipe:
-        before, after = (
-            "sent as it is" if one == AS_IS else f"recipe {one[:8]}" for one in (entry.recipe, wanted.recipe)
-        )
-        what.append(f"it is rendered otherwise ({before} → {after})")
-    return ", ".join(what)
 
 
 def _others(others: Sequence[Listed]) -> str:
@@ -173,6 +183,9 @@ def _new(case: _Case, wanted: Desired) -> Change:
     if spare is not None:
         reason = f"id {spare.prompt_id}, {spare.why} before, has this very audio: it stands again"
         return Change(Action.ADOPT, wanted.key, reason, spare.prompt_id, wanted)
+    if (moved := case.moved(wanted)) is not None:
+        reason = f"id {moved[0]}, {moved[1]} before, is called so in the account now: it is the very audio"
+        return Change(Action.ADOPT, wanted.key, reason, moved[0], wanted)
     others = case.strangers(wanted.key)
     if not others:
         return Change(Action.CREATE, wanted.key, "it is not in the account", desired=wanted)
@@ -198,30 +211,26 @@ def _new(case: _Case, wanted: Desired) -> Change:
 
 def _no_longer(case: _Case, keys: Collection[str]) -> tuple[LibraryLock, list[Change]]:
     """Return the lock without what is not in the account or not wanted any more, and the changes of that."""
-    lock, changes = _without_ghosts(case), []
+    lock, changes = case.lock, []
     for one in case.lock.superseded:
         if one.prompt_id not in case.by_id and one.prompt_id not in case.spoken_for:
             lock = lock.forgotten(one.prompt_id)
     for key in sorted(case.lock.prompts.keys() - set(keys)):
         entry = case.lock.prompts[key]
-        if _standing(case, key, entry):
+        there = case.by_id.get(entry.prompt_id)
+        if _standing(case, key, entry) or (there is not None and entry.prompt_id not in case.spoken_for):
             lock = lock.removed(key, now=case.now)
-            changes.append(Change(Action.REMOVE, key, "it is not in the manifest any more", entry.prompt_id))
+            called = f"; it is called {quoted(there.key)} there" if there and there.key != key else ""
+            reason = f"it is not in the manifest any more{called}"
+            changes.append(Change(Action.REMOVE, key, reason, entry.prompt_id))
+        elif there is not None:
+            lock = lock.removed(key, now=case.now)
         else:
             prompts = {name: one for name, one in lock.prompts.items() if name != key}
             lock = replace(lock, prompts=prompts)
             reason = "it is neither in the manifest nor in the account any more"
             changes.append(Change(Action.REMOVE, key, reason))
     return lock, changes
-
-
-def _without_ghosts(case: _Case) -> LibraryLock:
-    """Return the lock whose prompts have an id only where the account has one: what is gone goes nowhere."""
-    prompts = {
-        key: one if one.prompt_id in case.by_id else replace(one, prompt_id="")
-        for key, one in case.lock.prompts.items()
-    }
-    return replace(case.lock, prompts=prompts)
 
 
 def _foreign(case: _Case, lock: LibraryLock) -> list[Listed]:

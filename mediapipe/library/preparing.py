@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,7 +137,7 @@ class Preparer:
     ) -> Prepared:
         """Return the plan of a manifest against the account as it was found, its audio rendered."""
         desired, faulty = await anyio.to_thread.run_sync(_desired, wishes)
-        prepared = await self.plan(desired, found, wishes.choices)
+        prepared = await self.plan(desired, found, wishes.choices, {one.key for one in faulty})
         prepared.faulty = faulty
         prepared.lacking = missing_languages(desired, wishes.languages) if wishes.languages else {}
         uploads = prepared.plan.of(*UPLOADS)
@@ -148,14 +148,16 @@ class Preparer:
         prepared.notes += [note for row in wishes.manifest.rows for note in _row_notes(row)]
         return prepared
 
-    async def plan(self, desired: Sequence[Desired], found: Recovered, choices: Choices) -> Prepared:
-        """Return a plan whose audio is not looked at yet."""
+    async def plan(
+        self, desired: Sequence[Desired], found: Recovered, choices: Choices, meant: Collection[str] = ()
+    ) -> Prepared:
+        """Return a plan whose audio is not looked at yet; ``meant`` are the keys of faulty rows."""
         beyond = self._beyond(desired)
 
         def make(routes: Routes | None) -> Plan:
             return make_plan(
                 desired, found.listed, found.lock, choices, now=self.tools.now(), routes=routes,
-                deletes=self.tools.api.deletes, unclear={**beyond, **found.unclear},
+                deletes=self.tools.api.deletes, unclear={**beyond, **found.unclear}, meant=meant,
             )  # fmt: skip
 
         plan = make(None)

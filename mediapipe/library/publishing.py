@@ -8,6 +8,7 @@ touched and a person is told.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ from mediapipe.ledger.interface import Ledger, Scope
 from mediapipe.library.attempts import Attempt, Seen, Sight, sight, standing_entry
 from mediapipe.library.bundles import Bundler
 from mediapipe.library.keeper import Keeper
-from mediapipe.library.lockfile import Entry
+from mediapipe.library.lockfile import Entry, LibraryLock
 from mediapipe.library.plan import Change
 from mediapipe.library.releases import MEDIA_TYPES, Releases
 from mediapipe.library.words import Listed, PromptType
@@ -81,32 +82,42 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class _Unseen:
-    """What an upload counts as when the list shows nothing of it; unless it is the ``last``, it goes again.
-
-    ``made`` is the id that its answer named.
-    """
+    """What an upload counts as when the list shows nothing of it; unless it is ``last``, it goes again."""
 
     why: Unsure
     last: bool
-    made: str = ""
     fatal: Fatal | None = None
 
 
 @dataclass(slots=True)
 class Publisher:
-    """Uploads prompts; remembers what went by in this run. ``listed`` is the account's list before it."""
+    """Uploads prompts; remembers what went by in this run.
+
+    ``listed`` is the account's list before it, ``known`` the lock: what is ours and was not listed just then
+    may turn up again, and is not taken for something new.
+    """
 
     tools: Tools
     listed: Sequence[Listed]
     bundler: Bundler
+    known: LibraryLock = field(default_factory=LibraryLock)
     accepted: int = 0
     _forbidden: int = 0
     _unclear: int = 0
-    _here: dict[str, list[Listed]] = field(default_factory=dict)
+    _before: dict[str, set[str]] = field(default_factory=dict)
+    _nameless: Counter[str] = field(default_factory=Counter)
+    _deleted: set[str] = field(default_factory=set)
+    _there: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        for one in self.listed:
-            self._here.setdefault(one.key, []).append(one)
+        ids = [(one.key, one.prompt_id) for one in self.listed]
+        self._there = frozenset(prompt_id for _, prompt_id in ids)
+        self._nameless.update(key for key, prompt_id in ids if not prompt_id)
+        ids += [(key, one.prompt_id) for key, one in self.known.prompts.items()]
+        ids += [(one.key, one.prompt_id) for one in self.known.superseded]
+        for key, prompt_id in ids:
+            if prompt_id:
+                self._before.setdefault(key, set()).add(prompt_id)
 
     async def publish(self, job: Job[Ready]) -> Finished:
         """Work on one claimed prompt; the stage of the apply's line."""
@@ -114,10 +125,8 @@ class Publisher:
         item = replace(about(ready.change), attempts=job.claim.attempts)
         item = replace(item, sent_sha256=ready.entry.rendered_sha256, bytes=ready.entry.bytes)
         await tools.releases.keep(ready.path, ready.entry.rendered_sha256, ready.entry.container)
-        here = self._here.get(job.claim.key, [])
-        before = frozenset(one.prompt_id for one in here) - {""}
-        nameless = sum(not one.prompt_id for one in here)
-        attempt = Attempt(job.claim.key, ready.entry, before, nameless)
+        before = frozenset(self._before.get(job.claim.key, ()))
+        attempt = Attempt(job.claim.key, ready.entry, before, self._nameless[job.claim.key])
         for number in range(1, tools.attempts + 1):
             answer, attempt = await self._send(job, ready, attempt)
             finished = await self._after(answer, attempt, item, last=number == tools.attempts)
@@ -160,7 +169,8 @@ class Publisher:
                 )
             case Accepted(made=made):
                 self.accepted, self._unclear, self._forbidden = self.accepted + 1, 0, 0
-                unseen = _Unseen(Unsure("unverified", "accepted, and not listed"), last=True, made=made)
+                unseen = _Unseen(Unsure("unverified", "accepted, and not listed"), last=True)
+                attempt = replace(attempt, entry=replace(attempt.entry, prompt_id=made))
                 return await self._seen(attempt, item, unseen)
             case Unsure(message=message):
                 fatal = self._down(message)
@@ -172,7 +182,7 @@ class Publisher:
     async def _seen(self, attempt: Attempt, item: Outcome, unseen: _Unseen) -> Finished | None:
         """Look for what an upload made; None when nothing came of it and it may be sent again."""
         try:
-            seen = await self._look(attempt, unseen.made)
+            seen = await self._look(attempt)
         except (Transient, ItemError) as error:
             said = f"{unseen.why.message}; the list cannot be read: {error}"
             return self._open(attempt, item, "not_listed", said, unseen.fatal)
@@ -181,7 +191,7 @@ class Publisher:
                 self._unclear = 0
                 entry = standing_entry(attempt, seen.entries[0], now=self.tools.now())
                 await self.tools.keeper.change(
-                    lambda lock: lock.standing(attempt.key, entry, now=self.tools.now())
+                    lambda lock: lock.standing(attempt.key, entry, now=self.tools.now(), there=self._there)
                 )
                 detail = replace(attempt, entry=entry).as_detail()
                 return Finished(
@@ -214,13 +224,14 @@ class Publisher:
         log.warning("%s: %s: it is deleted and sent again", attempt.key, said)
         try:
             await self.tools.api.delete(one.prompt_id)
+            self._deleted.add(one.prompt_id)
         except (Transient, ItemError) as error:
             return self._open(attempt, item, "half_made", f"{said}; it could not be deleted: {error}")
         if last:
             return Finished(ended(item, Verdict.FAILED, "half_made", f"{said}; it was deleted"))
         return None
 
-    async def _look(self, attempt: Attempt, made: str) -> Seen:
+    async def _look(self, attempt: Attempt) -> Seen:
         """Return what the list shows of an upload, looked at until something shows or the lag is over."""
         ends = anyio.current_time() + self.tools.lag.total_seconds()
         pause = FIRST_LOOK_S
@@ -230,7 +241,9 @@ class Publisher:
             over = anyio.current_time() >= ends
             # By name, which is little; at last the whole list: what the filter compares is not documented.
             listed = await self.tools.api.list_prompts(kind, None if over else name)
-            seen = sight(attempt, listed, self.tools.keeper.lock.ids, made)
+            # What was deleted just now may go on being listed for a while.
+            listed = [one for one in listed if one.prompt_id not in self._deleted]
+            seen = sight(attempt, listed, self.tools.keeper.lock.ids)
             if seen.sight is not Sight.NOTHING or over:
                 return seen
             await anyio.sleep(min(pause, max(0.0, ends - anyio.current_time())))

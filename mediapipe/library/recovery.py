@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 
+from mediapipe.errors import ItemError, Transient
 from mediapipe.exclusive import LEASE
 from mediapipe.ledger.interface import Claim, Receipt, State, Want
 from mediapipe.library.attempts import Attempt, Seen, Sight, attempt_of, sight, standing_entry
@@ -65,11 +66,30 @@ async def foresee(tools: Tools) -> Recovered:
         seen = sight(attempt, listed, result.lock.ids)
         _note(result, attempt, seen)
         if seen.sight is Sight.FOUND:
-            entry = standing_entry(attempt, seen.entries[0], now=tools.now())
-            result.lock = result.lock.standing(attempt.key, entry, now=tools.now())
+            result.lock = _standing(result.lock, attempt, seen, tools.now())
         elif seen.sight is Sight.HALF_MADE:
-            result.listed = [one for one in result.listed if one is not seen.entries[0]]
+            if _deletable(tools, seen):
+                result.listed = [one for one in result.listed if one is not seen.entries[0]]
+            else:
+                result.unclear[attempt.key] = _left(seen, "it cannot be deleted here")
     return result
+
+
+def _standing(lock: LibraryLock, attempt: Attempt, seen: Seen, now: str) -> LibraryLock:
+    """Return the lock with what was found; what it knows of an id already is newer than the attempt."""
+    one = seen.entries[0]
+    if one.prompt_id and one.prompt_id in lock.ids:
+        return lock
+    return lock.standing(attempt.key, standing_entry(attempt, one, now=now), now=now)
+
+
+def _deletable(tools: Tools, seen: Seen) -> bool:
+    return tools.api.deletes and bool(seen.entries[0].prompt_id)
+
+
+def _left(seen: Seen, why: str) -> str:
+    said = f"only a part of an earlier upload came, as id {seen.ids}, and {why}"
+    return f"{said}; delete it by hand and run again"
 
 
 async def recover(tools: Tools, run_id: str) -> Recovered:
@@ -96,7 +116,9 @@ async def recover(tools: Tools, run_id: str) -> Recovered:
         receipts.append(await _settle(tools, result, claim, attempt, seen))
     await tools.ledger.settle(receipts, run_id=run_id)
     if result.half_made:
-        result.listed = await tools.api.list_prompts()
+        # What was deleted may go on being listed for a while.
+        gone = {one.prompt_id for one in result.half_made}
+        result.listed = [one for one in await tools.api.list_prompts() if one.prompt_id not in gone]
     result.lock = tools.keeper.lock
     return result
 
@@ -115,17 +137,29 @@ async def _wait_for(attempts: Sequence[Attempt], lag: timedelta) -> None:
 async def _settle(tools: Tools, result: Recovered, claim: Claim, attempt: Attempt, seen: Seen) -> Receipt:
     match seen.sight:
         case Sight.FOUND:
-            entry = standing_entry(attempt, seen.entries[0], now=tools.now())
-            await tools.keeper.change(lambda lock: lock.standing(attempt.key, entry, now=tools.now()))
+            await tools.keeper.change(lambda lock: _standing(lock, attempt, seen, tools.now()))
             return Receipt(claim, State.DONE)
-        case Sight.HALF_MADE if tools.api.deletes and seen.entries[0].prompt_id:
-            await tools.api.delete(seen.entries[0].prompt_id)
-            result.half_made.append(seen.entries[0])
-            return Receipt(claim, State.FAILED, "half_made", "only a part had come; it was deleted")
+        case Sight.HALF_MADE:
+            return await _half_made(tools, result, claim, seen)
         case Sight.NOTHING:
             return Receipt(claim, State.FAILED, "not_there", "nothing came of it")
         case _:
             return Receipt(claim, State.UNCERTAIN, "several", result.unclear.get(attempt.key, ""))
+
+
+async def _half_made(tools: Tools, result: Recovered, claim: Claim, seen: Seen) -> Receipt:
+    """Delete what only came in part; where that cannot be done, nothing more is uploaded for it."""
+    why = "it cannot be deleted here"
+    if _deletable(tools, seen):
+        try:
+            await tools.api.delete(seen.entries[0].prompt_id)
+        except (Transient, ItemError) as error:
+            why = f"it could not be deleted: {error}"
+        else:
+            result.half_made.append(seen.entries[0])
+            return Receipt(claim, State.FAILED, "half_made", "only a part had come; it was deleted")
+    result.unclear[claim.key] = said = _left(seen, why)
+    return Receipt(claim, State.UNCERTAIN, "half_made", said)
 
 
 def _note(result: Recovered, attempt: Attempt, seen: Seen) -> None:

@@ -75,7 +75,7 @@ def test_an_extension_makes_no_other_name(name: str, suffix: str) -> None:
 @given(NAMES)
 @example("ﬀ\u0345\u0301")
 @example("Straße")
-@example("ｗｅｌｃｏｍｅ")
+@example("\uff57\uff45\uff4c\uff43\uff4f\uff4d\uff45")
 @example("❤\ufe0f")
 def test_names_that_differ_in_form_alone_share_a_key(name: str) -> None:
     key = collision_key(name)
@@ -91,7 +91,7 @@ def test_names_that_differ_in_form_alone_share_a_key(name: str) -> None:
     [
         ("Welcome", "WELCOME"),
         ("straße", "STRASSE"),
-        ("Ｗｅｌｃｏｍｅ", "welcome"),
+        ("\uff37\uff45\uff4c\uff43\uff4f\uff4d\uff45", "welcome"),
         ("caf\u00e9", "cafe\u0301"),
         ("①", "1"),
         ("half\u00a0past", "half past"),
