@@ -170,7 +170,7 @@ async def _write(
 def _preview(
     ask: Ask, items: Sequence[PreviewItem], cards: Sequence[Card], faulty: Sequence[Outcome], done: Previewed
 ) -> Preview:
-    troubles = [Trouble(one.key, f"{one.reason}: {one.message}", one.source) for one in faulty]
+    troubles = [Trouble(one.key, one.message, one.source) for one in faulty]
     troubles += [
         Trouble(f"{one.type}/{one.name}", one.blocked, one.file, one.number) for one in cards if one.blocked
     ]

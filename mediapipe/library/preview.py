@@ -68,7 +68,7 @@ class PreviewItem:
     def blocked(self) -> str:
         """Why it cannot be sent; "" when it can."""
         outcome = self.rendered.outcome
-        return "" if self.rendered.ready is not None else f"{outcome.reason}: {outcome.message}"
+        return "" if self.rendered.ready is not None else outcome.message or outcome.reason
 
 
 async def find_base(lock: LibraryLock, releases: Releases | None, name: str) -> Base:

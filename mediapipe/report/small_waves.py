@@ -122,13 +122,13 @@ def draw_evenness(before: Sequence[float], after: Sequence[float]) -> Evenness |
 def _bars(levels: Sequence[float], left: float, scale: float, floor: float) -> str:
     counts: dict[int, int] = {}
     for level in levels:
-        at = math.floor((level - left) / BIN_DB)
+        at = round((level - left) / BIN_DB)
         counts[at] = counts.get(at, 0) + 1
     most, width = max(counts.values()), BIN_DB * scale - 1
     # At least two units high: a single prompt far away from the others is what is looked for.
     tall = {at: max(2.0, count / most * (STRIP - 4)) for at, count in sorted(counts.items())}
     return "".join(
-        f"M{at * BIN_DB * scale:.1f},{floor}v{-height:.1f}h{width:.1f}v{height:.1f}Z"
+        f"M{at * BIN_DB * scale - width / 2:.1f},{floor}v{-height:.1f}h{width:.1f}v{height:.1f}Z"
         for at, height in tall.items()
     )
 
