@@ -19,6 +19,7 @@ import anyio
 
 from mediapipe.errors import Failed, UsageError
 from mediapipe.library.lockfile import LibraryLock
+from mediapipe.library.words import PromptType
 from mediapipe.pacing import RetryPolicy
 from mediapipe.stores.interface import Conflict, NotThere, Store
 
@@ -26,6 +27,8 @@ VERSION = 1
 MEDIA_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "ogg": "audio/ogg", "flac": "audio/flac"}
 _ANY_TYPE = "application/octet-stream"
 _MOST_TRIES = 1_000
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_WORD = re.compile(r"[A-Za-z0-9]*")
 _UNPLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -152,7 +155,7 @@ class Releases:
         found = []
         async for one in self.store.list(self._folder):
             stem = one.key.removeprefix(self._folder).removesuffix(".json")
-            if stem.isdigit():
+            if stem.isascii() and stem.isdecimal() and one.key == self._key(int(stem)):
                 found.append(int(stem))
         return sorted(found)
 
@@ -189,15 +192,30 @@ def _audio_key(sha256: str, container: str) -> str:
     return f"audio/{sha256[:2]}/{sha256}.{container}"
 
 
+def _released(raw: Mapping[str, Any]) -> Released:
+    """Return a prompt of a release; raises ``TypeError`` or ``ValueError`` for what could not be deployed."""
+    one = Released(**{name: raw[name] for name in Released.__dataclass_fields__ if name in raw})
+    for name, kind in Released.__annotations__.items():
+        if type(getattr(one, name)).__name__ != kind:
+            raise TypeError(f"{name} of {one.key!r} is no {kind}")
+    word, _, name = one.key.partition("/")
+    if not PromptType(word) or not name:
+        raise ValueError(f"{one.key!r} has no name")
+    if one.rendered_sha256 and not (
+        _SHA256.fullmatch(one.rendered_sha256) and _WORD.fullmatch(one.container)
+    ):
+        raise ValueError(f"{one.key!r} names no audio that could be kept")
+    return one
+
+
 def _release(number: int, data: bytes) -> Release:
     try:
         raw = json.loads(data)
         if raw["version"] != VERSION:
             raise UsageError(f"release {number} was written by another version of this program")
-        prompts = [Released(**{name: one[name] for name in Released.__dataclass_fields__ if name in one})
-                   for one in raw["prompts"]]  # fmt: skip
-        return Release(
-            raw["number"], raw["made"], raw["run_id"], {one.key: one for one in prompts}, raw["note"]
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        if raw["number"] != number:
+            raise ValueError(f"it says that it is number {raw['number']}")
+        prompts = [_released(one) for one in raw["prompts"]]
+        return Release(number, raw["made"], raw["run_id"], {one.key: one for one in prompts}, raw["note"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"release {number} cannot be read: {type(error).__name__}: {error}") from None

@@ -44,11 +44,12 @@ class Api:
         await self.hold_first.wait()
         await begin()
         self.sent.append([one.name for one in uploads])
+        made = str(len(self.sent))
         self.left.set()
         await self.hold.wait()
         if self.error is not None:
             raise self.error
-        return Accepted(made=str(len(self.sent)))
+        return Accepted(made=made)
 
 
 def upload(name: str, kind: PromptType = PromptType.PROMPT) -> PromptUpload:
