@@ -218,7 +218,8 @@ def press(page: Page, selector: str, share: float = 0.5, down: float = 0.5) -> N
     """Click somewhere on an element with the mouse, as far along and down it as is said."""
     x, y, width, height = page.run(
         f"(() => {{ const one = document.querySelector({selector!r});"
-        "one.scrollIntoView({block: 'center'}); const at = one.getBoundingClientRect(); return [at.x, at.y, at.width, at.height] })()"
+        "one.scrollIntoView({block: 'center'}); const at = one.getBoundingClientRect();"
+        "return [at.x, at.y, at.width, at.height] })()"
     )
     place = {"x": x + width * share, "y": y + height * down, "button": "left", "clickCount": 1}
     for kind in ("mousePressed", "mouseReleased"):
