@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mediapipe.errors import UsageError
-from mediapipe.library.plan import Choices
+from mediapipe.library.plan import Choices, OnConflict
 from mediapipe.library.preparing import Prepared, moved
 
 VERSION = 1
@@ -36,15 +37,22 @@ def save_plan(path: Path, prepared: Prepared, library: str, choices: Choices) ->
         "ground": told["ground"],
         "changes": told["changes"],
     }
+    text = json.dumps(saved, indent=1, ensure_ascii=False) + "\n"
     try:
-        with path.open("x", encoding="utf-8") as file:
-            json.dump(saved, file, indent=1, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
+        file = path.open("xb")
     except FileExistsError:
         raise UsageError(f"--out {path}: is there already, and nothing is overwritten") from None
     except OSError as error:
+        raise UsageError(f"--out {path}: cannot be written: {error.strerror or error}") from None
+    try:
+        with file:
+            # A name of the account may hold what is no character: it is written as JSON escapes it.
+            file.write(text.encode("utf-8", "backslashreplace"))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink()  # half a plan would only stand in the way of the next
         raise UsageError(f"--out {path}: cannot be written: {error.strerror or error}") from None
 
 
@@ -53,16 +61,30 @@ def load_plan(path: Path, library: str) -> SavedPlan:
     try:
         raw = json.loads(path.read_text("utf-8"))
         version, made_for = raw["version"], raw["library"]
-        saved = SavedPlan(made_for, Choices(**raw["choices"]), raw["ground"], tuple(raw["changes"]))
+        if version != VERSION:
+            raise UsageError(f"--plan {path}: was written by another version of this program")
+        saved = SavedPlan(made_for, _choices(raw["choices"]), dict(raw["ground"]), tuple(raw["changes"]))
+        _acts(saved.changes)
     except OSError as error:
         raise UsageError(f"--plan {path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"--plan {path}: is no saved plan ({type(error).__name__})") from None
-    if version != VERSION:
-        raise UsageError(f"--plan {path}: was written by another version of this program")
     if made_for != library:
         raise UsageError(f"--plan {path}: was made for {made_for}, not for {library}")
     return saved
+
+
+def _choices(raw: Mapping[str, Any]) -> Choices:
+    """Return the choices of a plan; raises ``TypeError`` or ``ValueError`` for what nobody could choose."""
+    choices = Choices(**raw)
+    for name in ("prune", "prune_foreign", "force"):
+        if type(getattr(choices, name)) is not bool:
+            raise TypeError(f"{name} is neither true nor false")
+    if type(choices.most_deletes) is not int or choices.most_deletes < 0:
+        raise TypeError("most_deletes is no number")
+    if choices.on_conflict not in get_args(OnConflict):
+        raise ValueError("on_conflict is none of its words")
+    return choices
 
 
 def check_ground(saved: SavedPlan, prepared: Prepared) -> None:
