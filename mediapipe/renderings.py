@@ -33,16 +33,27 @@ class RenderingProfiles:
 
     def _file(self, name: str) -> Path:
         if name.endswith(".toml") or any(mark in name for mark in "/\\"):
-            file = self._folder / Path(name).expanduser()
-            if not file.is_file():
+            try:
+                file = self._folder / Path(name).expanduser()
+            except RuntimeError as error:  # the home of somebody that there is not
+                raise UsageError(f"rendering profile {name}: {error}") from None
+            if not _is_file(file):
                 raise UsageError(f"rendering profile {name}: no such file below {self._folder}")
             return file
         folders = [folder / FOLDER for folder in profile_folders(self._environ)]
         for folder in folders:
-            if (file := folder / f"{name}.toml").is_file():
+            if _is_file(file := folder / f"{name}.toml"):
                 return file
         names = sorted({file.stem for folder in folders for file in folder.glob("*.toml")})
         hint = f"available: {', '.join(names) or 'none'}; own ones belong in {folders[0]}"
         raise UsageError(
             f"rendering profile {name}: there is none of this name{did_you_mean(name, names)}", hint=hint
         )
+
+
+def _is_file(file: Path) -> bool:
+    """Tell whether a file is there; a name that no disk takes is that of none."""
+    try:
+        return file.is_file()
+    except (OSError, ValueError):
+        return False

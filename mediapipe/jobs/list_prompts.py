@@ -60,7 +60,9 @@ def standings(listed: Sequence[Listed], lock: LibraryLock) -> list[Row]:
     rows = []
     for one in listed:
         name = current.get(one.prompt_id, "") if one.prompt_id else ""
-        if name == one.key or (not one.prompt_id and one.key in lock.prompts):
+        locked = lock.prompts.get(one.key)
+        by_name = locked is not None and not (one.prompt_id and locked.prompt_id)
+        if name == one.key or (by_name and one.prompt_id not in over):
             rows.append(Row(Standing.OURS, one.key, one.prompt_id, one.uploaded))
         elif name:
             rows.append(Row(Standing.RENAMED, one.key, one.prompt_id, one.uploaded, f"it was {name}"))

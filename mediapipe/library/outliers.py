@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from statistics import median
 
 SMALLEST_SET = 8
@@ -52,7 +53,7 @@ def find_outliers(values: Mapping[str, Sequence[float | None]]) -> Iterator[Outl
     """Yield what stands out. ``values`` are by key, in the order of ``TRAITS``; None is not compared."""
     for at, trait in enumerate(TRAITS):
         known = {key: one[at] for key, one in values.items()}
-        found = {key: value for key, value in known.items() if value is not None}
+        found = {key: value for key, value in known.items() if value is not None and isfinite(value)}
         if len(found) < SMALLEST_SET:
             continue
         usual = median(found.values())

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mediapipe.redact import redact
+from mediapipe.report.summary import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,11 @@ class PlanLine:
 def plan_lines(lines: Iterable[PlanLine]) -> Iterator[str]:
     """Yield the lines of a plan."""
     for one in lines:
-        why = f"  ({one.reason})" if one.reason else ""
-        yield redact(f"{one.sign} {one.action:<9} {one.key}{why}")
+        # Names come from the account too: nothing in them may forge a line, or speak to the terminal.
+        why = f"  ({plain(one.reason)})" if one.reason else ""
+        yield redact(f"{one.sign} {one.action:<9} {plain(one.key)}{why}")
         for note in one.notes:
-            yield redact(f"              {note}")
+            yield redact(f"              {plain(note)}")
 
 
 def summary_line(summary: Mapping[str, int]) -> str:
@@ -55,8 +57,9 @@ def matrix_lines(lacking: Mapping[str, Sequence[str]], languages: Sequence[str])
     """Yield a table of prompts and the languages they are not there in: ``.`` is there, ``-`` is missing."""
     if not lacking:
         return
-    width = max(map(len, lacking))
-    yield f"{'missing languages':<{width}}  {'  '.join(languages)}"
+    title = "missing languages"
+    width = max(len(title), *map(len, lacking))
+    yield f"{title:<{width}}  {'  '.join(languages)}"
     for key, missing in lacking.items():
         marks = [("-" if name in missing else ".").center(len(name)) for name in languages]
         yield f"{key:<{width}}  {'  '.join(marks)}".rstrip()
