@@ -10,8 +10,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mediapipe.errors import ExitCode
 from mediapipe import exclusive
+from mediapipe.errors import ExitCode
 from mediapipe.exclusive import AlreadyRunning, alone, still_ours
 from mediapipe.ledger.interface import Claim, Ledger, Scope
 from mediapipe.ledger.open import open_ledger

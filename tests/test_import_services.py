@@ -9,8 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
-from mediapipe.import_services import import_scope, open_import, open_reconcile, pace_of
 from mediapipe.exclusive import LEASE
+from mediapipe.import_services import import_scope, open_import, open_reconcile, pace_of
 from mediapipe.settings import Settings
 from tests.import_runs import Importer, importing
 

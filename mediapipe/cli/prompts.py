@@ -120,8 +120,9 @@ def plan(
         )
         settings = load(profile, flags)
         choices = _choices(settings, prune, prune_foreign, force)
+        place = lock_place(lock, manifest)
         wishes = read_wishes(settings, manifest, root, choices)
-        report = plan_and_report(settings, wishes, lock_place(lock, manifest), out, as_json=as_json)
+        report = plan_and_report(settings, wishes, place, out, as_json=as_json)
         pending = exit_code and report.code == 0 and not report.extra["nothing_to_do"]
         raise typer.Exit(CHANGES if pending else report.code)
 
@@ -209,8 +210,8 @@ def apply(
                 raise UsageError("a saved plan says itself what may be deleted", hint="leave the flags out")
             plan = load_plan(saved, library_of(settings))
             choices = plan.choices
-        wishes = read_wishes(settings, manifest, root, choices)
         place = lock_place(lock, manifest)
+        wishes = read_wishes(settings, manifest, root, choices)
         if dry_run:
             raise typer.Exit(plan_and_report(settings, wishes, place, as_json=as_json).code)
         raise typer.Exit(apply_and_report(settings, Ask(wishes, plan), place, as_json=as_json).code)
