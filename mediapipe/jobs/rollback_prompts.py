@@ -75,6 +75,9 @@ async def rollback_prompts(
                 prepared.obstacles.append(
                     f"{len(lacking):,} prompts of release {ask.number} have no audio kept"
                 )
+            if blocked := prepared.plan.of(Action.BLOCKED):
+                prepared.obstacles.append(f"{len(blocked):,} prompts cannot be decided")
+            if prepared.obstacles:
                 _told(done, _held(prepared, lacking), sink)
             else:
                 note = f"release {ask.number} again"
