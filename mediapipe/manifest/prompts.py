@@ -194,7 +194,10 @@ def _path(cell: str, root: Root, problems: list[Problem]) -> str:
     if not cell:
         problems.append(Problem("missing_value", "a prompt needs its audio", "file"))
         return ""
-    found = root.find(cell, "file")
+    try:
+        found = root.find(cell, "file")
+    except ValueError:  # a NUL in it
+        found = Problem("no_such_file", "holds what no name of a file can", "file", cell)
     if isinstance(found, Problem):
         problems.append(found)
         return ""
@@ -231,12 +234,12 @@ def _without_collisions(rows: Sequence[PromptRow]) -> Iterator[PromptRow]:
             sharing.setdefault((row.type.value, names.collision_key(row.name)), []).append(row)
     for row in rows:
         same = sharing.get((row.type.value, names.collision_key(row.name)), []) if row.type else []
-        others = [one for one in same if one is not row]
-        if not others:
+        if len(same) < 2:
             yield row
             continue
-        places = ", ".join(f"{one.place} {quoted(one.name)}" for one in others[:3])
-        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        first = [one for one in same[:4] if one is not row][:3]
+        places = ", ".join(f"{one.place} {quoted(one.name)}" for one in first)
+        more = f" and {len(same) - 4} more" if len(same) > 4 else ""
         what = f"could be taken for {places}{more}"
         hint = "names of one type must differ in more than case, width, Unicode form or extension"
         problem = Problem("name_collision", what, "name", row.name, hint)
