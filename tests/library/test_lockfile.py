@@ -7,7 +7,6 @@ import json
 import os
 import stat
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -239,9 +238,6 @@ def test_a_reader_sees_the_old_one_or_the_new_one(path: Path) -> None:
     while not over.is_set():
         assert LockFile(path, "host/a").lock in states
     writer.join()
-
-
-Step = Callable[[LibraryLock], LibraryLock]
 
 
 def test_what_stood_before_is_superseded_once() -> None:
