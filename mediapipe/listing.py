@@ -3,7 +3,7 @@
 Closed windows of the calls list are walked until they settle. Calls with a recording are handed over
 at once, the others when the window has settled; after the windows, items that earlier runs left open
 are asked for by id. A window whose calls are all settled counts as covered; the watermark is the end of
-the contiguous coverage.
+the contiguous coverage. A shard (:mod:`mediapipe.shards`) lists all of it and hands over its own calls.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from mediapipe.convirza.grants import Grants
 from mediapipe.convirza.models import Call
 from mediapipe.convirza.v3 import V3
 from mediapipe.convirza.walk import TooMany, Walked, Walker
+from mediapipe.covering import Coverage
 from mediapipe.errors import ItemError, PlatformDown, Transient, UsageError
 from mediapipe.layout import item_key, safe_call_id
 from mediapipe.ledger.interface import OPEN_STATES, Item, Ledger, Scope, Want
 from mediapipe.line import Batch, Entry
 from mediapipe.relist import Relist, span_of
+from mediapipe.shards import Shard
 from mediapipe.spans import Span, show, windows
 
 log = logging.getLogger(__name__)
@@ -71,14 +73,31 @@ class Request:
     now: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One part of a run that is shared out: some of its windows or, with ``rest``, what comes after them.
+
+    ``whole`` is what the run covers altogether; the ids of all who work on it begin with ``family``.
+    """
+
+    request: Request
+    whole: Span
+    family: str
+    rest: bool = False
+
+
 @dataclass(slots=True)
 class Findings:
-    """What a run learned besides its outcomes. ``walked_to`` is how far the windows got."""
+    """What a run learned besides its outcomes. ``walked_to`` is how far the windows got.
+
+    ``waits_for`` are the shards that hold the watermark of this one's archive.
+    """
 
     windows: int = 0
     unsettled: list[dict[str, str]] = field(default_factory=list)
     walked_to: datetime | None = None
     watermark: datetime | None = None
+    waits_for: tuple[Shard, ...] = ()
 
 
 def resolve_span(
@@ -132,8 +151,11 @@ class Listing:
         rules: Rules,
         run_id: str,
         rehearsal: bool = False,
+        shard: Shard | None = None,
+        piece: Piece | None = None,
     ) -> None:
-        self._rehearsal = rehearsal
+        self._rehearsal, self._shard, self._piece = rehearsal, shard, piece
+        self.coverage = Coverage(ledger, scope, shard)
         self._api, self._grants, self._ledger, self._scope = api, grants, ledger, scope
         self._request, self._rules, self._run_id = request, rules, run_id
         self._lost_in_a_row = 0
@@ -141,21 +163,25 @@ class Listing:
         # Neighbouring windows are asked for with a margin, so a call may be listed by several: for each
         # window whose margin still reaches into the next one, its end and what was handed over.
         self._relist = Relist({})
-        self._bounds, self._exact = request.span, request.exact
+        self._bounds, self._exact = piece.whole if piece else request.span, request.exact
         self._lost: list[Span] = []
         self._handed: list[tuple[datetime, dict[str, str | None]]] = []
 
     async def pages(self) -> AsyncGenerator[Sequence[Entry[Recording]], None]:
         """Yield entries, page by page; raises ``PlatformDown`` when window after window cannot be listed."""
-        relist = self._relist = await Relist.of(self._ledger, self._scope)
-        for day in windows(self._request.span, self._rules.window):
-            async for entries in self._split(day):
+        piece = self._piece
+        if piece is None or piece.rest:
+            self._relist = await Relist.of(self._ledger, self._scope, self._shard)
+        if piece is None or not piece.rest:
+            for day in windows(self._request.span, self._rules.window):
+                async for entries in self._split(day):
+                    yield entries
+                self.findings.walked_to = day.end
+        if piece is None or piece.rest:
+            async for entries in self._marked(self._relist):
                 yield entries
-            self.findings.walked_to = day.end
-        async for entries in self._marked(relist):
-            yield entries
-        async for entries in self._left_open():
-            yield entries
+            async for entries in self._left_open():
+                yield entries
 
     async def _split(self, day: Span) -> AsyncGenerator[Sequence[Entry[Recording]], None]:
         """Hand over a window's calls; one that holds too many is halved."""
@@ -174,15 +200,16 @@ class Listing:
         """List again the days that an import put calls into; those of this run's own span were listed."""
         for day in sorted(relist.marks):
             span = span_of(day)
-            if not (self._request.span.start <= span.start and span.end <= self._request.span.end):
+            listed = self._request.span.start <= span.start and span.end <= self._request.span.end
+            if not listed or self._piece is not None:
                 log.info("listing %s again: calls were imported into it", span)
                 self._bounds, self._exact = span, True
                 for window in windows(span, self._rules.window):
                     async for page in self._split(window):
                         yield page
-        listed = [day for day in relist.marks if not any(_overlap(span_of(day), one) for one in self._lost)]
-        if listed and not self._rehearsal:
-            await relist.clear(self._ledger, self._scope, listed, self._run_id)
+        whole = [day for day in relist.marks if not any(_overlap(span_of(day), one) for one in self._lost)]
+        if whole and not self._rehearsal:
+            await relist.clear(self._ledger, self._scope, whole, self._run_id)
 
     async def _window(self, window: Span) -> AsyncGenerator[Sequence[Entry[Recording]] | TooMany, None]:
         """Hand over one window's calls: those with a recording at once, the others when it has settled."""
@@ -214,7 +241,9 @@ class Listing:
                     entries = [
                         self._entry(call, batch)
                         for call in event
-                        if self._mine(call, window, walker.margin) and self._sort(call, without)
+                        if self._owns(call.call_id)
+                        and self._mine(call, window, walker.margin)
+                        and self._sort(call, without)
                     ]
                     if entries:
                         yield entries
@@ -232,6 +261,9 @@ class Listing:
             self._unsettled(window, f"not settled after {ending.walks} walks: {ending.reason}")
             return
         await batch.seal()
+
+    def _owns(self, call_id: str) -> bool:
+        return self._shard is None or self._shard.owns(call_id)
 
     def _mine(self, call: Call, window: Span, margin: timedelta) -> bool:
         """Tell whether a listed call was asked for and not handed over before.
@@ -298,7 +330,7 @@ class Listing:
             # What lies ahead of the platform's clock has not happened: covering it would lose it later.
             self._unsettled(window, f"it lies ahead of the platform's clock ({show(theirs)}): is ours right?")
             return
-        self.findings.watermark = await self._ledger.cover(self._scope, window.start, window.end)
+        self.findings.watermark = await self.coverage.cover(window.start, window.end)
 
     async def _left_open(self) -> AsyncGenerator[Sequence[Entry[Recording]], None]:
         """Ask again, by id, for what earlier runs left open and this run's windows did not list."""
@@ -312,6 +344,10 @@ class Listing:
         )
         async for page in pages:
             for item in page:
+                if self._piece is not None and item.run_id.startswith(self._piece.family):
+                    continue  # others who work on the same run left it open a moment ago
+                if not self._owns(item.subject or item.key):
+                    continue
                 entry = await self._ask_again(item)
                 if entry is not None:
                     yield [entry]

@@ -3,7 +3,8 @@
 An imported call carries a date of long ago, so it appears in a window that an archive has covered already,
 and no watermark leads back there. The import marks such days before its first upload, for every archive of
 the account that shares its ledger; the archive lists them with each run until it has seen every call that
-the import made there, with its recording, or until the mark has run out.
+the import made there, with its recording, or until the mark has run out. Where shards share the calls, each
+notes for itself that it is through with a day; the mark goes when all have.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from datetime import UTC, date, datetime, time, timedelta
 import anyio
 
 from mediapipe.convirza.models import Call
+from mediapipe.covering import scope_of, whole_of
 from mediapipe.ledger.interface import Claim, Ledger, Receipt, Scope, State, Want
+from mediapipe.shards import Shard
 from mediapipe.spans import Span
 
 ARCHIVE = "archive.run"
@@ -45,15 +48,18 @@ async def mark(
     ledger: Ledger, account: str, days: Collection[date], until: datetime, run_id: str
 ) -> dict[str, int]:
     """Mark days for every archive of the account that has covered them; return how many, by destination."""
-    marked: dict[str, int] = {}
+    # What one shard has walked is as closed to it as what all have is to the archive.
+    covered: dict[Scope, list[tuple[datetime, datetime]]] = {}
     for scope in await ledger.scopes():
-        if scope.job != ARCHIVE or scope.account != account:
-            continue
-        covered = await ledger.coverage(scope)
-        wanted = [day for day in sorted(days) if _overlaps(span_of(day), covered)]
+        whole = whole_of(scope)
+        if whole.job == ARCHIVE and whole.account == account:
+            covered.setdefault(whole, []).extend(await ledger.coverage(scope))
+    marked: dict[str, int] = {}
+    for archive, spans in covered.items():
+        wanted = [day for day in sorted(days) if _overlaps(span_of(day), spans)]
         if wanted:
-            await _write(ledger, _marks(scope), dict.fromkeys(wanted, until), run_id)
-            marked[scope.destination] = len(wanted)
+            await _write(ledger, _marks(archive), dict.fromkeys(wanted, until), run_id)
+            marked[archive.destination] = len(wanted)
     return marked
 
 
@@ -82,21 +88,32 @@ async def _write(
         await anyio.sleep(1)
 
 
+async def _read(ledger: Ledger, scope: Scope, state: State) -> dict[date, datetime]:
+    """Return the days of a scope in a state, each with when its mark runs out."""
+    found: dict[date, datetime] = {}
+    async for page in ledger.items(scope, states={state}):
+        for item in page:
+            found[date.fromisoformat(item.key)] = datetime.fromisoformat(item.detail["until"])
+    return found
+
+
 @dataclass(slots=True)
 class Relist:
-    """The marks of one archive, and which of the expected calls it has seen."""
+    """The marks of one archive, or those a shard of it still has to list; which expected calls were seen."""
 
     marks: Mapping[date, datetime]
     expected: dict[date, set[Fingerprint]] = field(default_factory=dict)
+    shard: Shard | None = None
 
     @classmethod
-    async def of(cls, ledger: Ledger, archive: Scope) -> Relist:
+    async def of(cls, ledger: Ledger, archive: Scope, shard: Shard | None = None) -> Relist:
         """Read the marks of an archive, and what imports of the same ledger have made in those days."""
-        marks: dict[date, datetime] = {}
-        async for page in ledger.items(_marks(archive), states={State.PENDING}):
-            for item in page:
-                marks[date.fromisoformat(item.key)] = datetime.fromisoformat(item.detail["until"])
-        relist = cls(marks)
+        marks = await _read(ledger, _marks(archive), State.PENDING)
+        if shard is not None and marks:
+            through = await _read(ledger, scope_of(_marks(archive), shard), State.DONE)
+            # A day that was marked anew since then has another end: it has to be listed again.
+            marks = {day: until for day, until in marks.items() if through.get(day) != until}
+        relist = cls(marks, shard=shard)
         for scope in await ledger.scopes() if marks else ():
             if scope.job == IMPORT and scope.account == archive.account:
                 await relist._expect(ledger, scope)
@@ -127,12 +144,22 @@ class Relist:
         over = {
             day for day in days if now > self.marks[day] or (day in self.expected and not self.expected[day])
         }
-        current = (await Relist.of(ledger, archive)).marks if over else {}
-        unchanged = {
-            day: until for day, until in self.marks.items() if day in over and current.get(day) == until
-        }
+        through = {day: until for day, until in self.marks.items() if day in over}
+        if through and self.shard is not None:
+            await _write(ledger, scope_of(_marks(archive), self.shard), through, run_id, State.DONE)
+            through = await self._all_through(ledger, archive, self.shard)
+        current = await _read(ledger, _marks(archive), State.PENDING) if through else {}
+        unchanged = {day: until for day, until in through.items() if current.get(day) == until}
         if unchanged:
             await _write(ledger, _marks(archive), unchanged, run_id, State.DONE)
+
+    async def _all_through(self, ledger: Ledger, archive: Scope, shard: Shard) -> dict[date, datetime]:
+        """Return the days that every shard is through with, as they were marked."""
+        each = [
+            set((await _read(ledger, scope_of(_marks(archive), one), State.DONE)).items())
+            for one in shard.all()
+        ]
+        return dict(set.intersection(*each))
 
 
 def _tail(number: str) -> str:

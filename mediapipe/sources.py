@@ -49,6 +49,7 @@ OTHER_VARIABLES = frozenset(
         "MEDIAPIPE_REPORT",
         "MEDIAPIPE_RESEND_UNCERTAIN",
         "MEDIAPIPE_ROOT",
+        "MEDIAPIPE_SHARD",
         "MEDIAPIPE_TO",
     }
 )

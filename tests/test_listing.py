@@ -14,10 +14,12 @@ import pytest
 from mediapipe.convirza.grants import Grants
 from mediapipe.errors import ExitCode, Failed, PlatformDown, Rejected, Transient, UsageError
 from mediapipe.items import Verdict
+from mediapipe.jobs import archive_recordings
 from mediapipe.jobs.archive_recordings import Ask
 from mediapipe.ledger.interface import Claim, State, Want
 from mediapipe.line import Entry
-from mediapipe.listing import UNDATED, Listing, Recording, Request, resolve_span
+from mediapipe.listing import UNDATED, Listing, Piece, Recording, Request, resolve_span
+from mediapipe.shards import Shard
 from mediapipe.spans import Span
 from tests.engine import ledger_in, states
 from tests.platform import BEGIN, DAY, RULES, SCOPE, FakePlatform, MemoryStore, Ran, archived, services_of
@@ -238,12 +240,16 @@ class Archive:
         *,
         now: datetime = BEGIN + 4 * DAY,
         dry_run: bool = False,
+        shard: Shard | None = None,
+        piece: Piece | None = None,
+        run_id: str = "",
         **more: Any,
     ) -> Ran:
         self.runs += 1
         async with ledger_in(self.folder, f"owner-{self.runs}") as ledger:
             services = services_of(self.platform, self.platform, self.store, ledger, self.folder, **more)
-            return await archived(services, Ask(now, start, end, dry_run=dry_run), f"run-{self.runs}")
+            ask = Ask(now, start, end, dry_run=dry_run, shard=shard, piece=piece)
+            return await archived(services, ask, run_id or f"run-{self.runs}")
 
     async def nightly(self, now: datetime, **more: Any) -> Ran:
         return await self.run(None, None, now=now, **more)
@@ -461,3 +467,131 @@ async def test_a_dry_run_counts_each_call_once_and_writes_nothing(archive: Archi
 def test_the_rules_of_these_tests_are_a_users() -> None:
     assert RULES.window == DAY
     assert BEGIN.tzinfo is UTC
+
+
+# ── shared out ──────────────────────────────────────────────────────────────────────────────────
+
+
+def calls_of_three_days(it: Archive) -> set[str]:
+    """Put a call every two hours into three days; every fifth has no recording. Returns their keys."""
+    for number in range(36):
+        it.platform.add(f"c{number}", BEGIN + number * 2 * 60 * MINUTE, None if number % 5 == 4 else "1")
+    return {f"c{n}" if n % 5 == 4 else f"c{n}-1" for n in range(36)}
+
+
+async def test_shards_share_the_calls_and_move_the_watermark_together(tmp_path: Path) -> None:
+    it = Archive(tmp_path)
+    keys = calls_of_three_days(it)
+    found: list[str] = []
+    for shard in Shard(1, 3).all():
+        ran = await it.run(shard=shard)
+        found += ran.verdicts
+        assert all(shard.owns(key.split("-")[0]) for key in ran.verdicts)
+        assert ran.result.exit_code is ExitCode.OK
+        # The same again changes nothing: the others are waited for.
+        again = await it.run(shard=shard)
+        assert set(again.verdicts.values()) <= {Verdict.SKIPPED, Verdict.PENDING, Verdict.ABSENT}
+        whole = BEGIN + 3 * DAY if shard.number == 3 else None
+        assert ran.result.findings.watermark == again.result.findings.watermark == whole
+    assert sorted(found) == sorted(keys), "each call is some shard's, and only one's"
+    assert set((await it.run()).verdicts.values()) <= {Verdict.SKIPPED, Verdict.PENDING, Verdict.ABSENT}
+
+
+async def test_a_shard_asks_again_only_for_its_own_of_what_was_left_open(tmp_path: Path) -> None:
+    it = Archive(tmp_path)
+    calls_of_three_days(it)
+    await it.run(start=BEGIN, end=BEGIN + 3 * DAY)
+    left = {call.call_id for call in it.platform.calls.values() if call.recording_id is None}
+    for call_id in left:
+        it.platform.calls[call_id].recording_id = "2"
+    late = BEGIN + 30 * DAY
+    taken: set[str] = set()
+    for shard in Shard(1, 3).all():
+        it.platform.asked.clear()
+        ran = await it.nightly(late, shard=shard)
+        own = {call_id for call_id in left if shard.owns(call_id)}
+        assert {outcome.key for outcome in ran.outcomes} == {f"{call_id}-2" for call_id in own}
+        assert set(it.platform.asked) == own
+        taken |= own
+    assert taken == left
+
+
+async def test_a_window_lost_to_one_shard_holds_the_watermark_before_it(tmp_path: Path) -> None:
+    it = Archive(tmp_path)
+    calls_of_three_days(it)
+    first, second = Shard(1, 2).all()
+    await it.run(shard=first)
+
+    def fail(start: datetime, end: datetime, offset: int) -> None:
+        if start < BEGIN + DAY + NOON < end:
+            raise Transient("busy")
+
+    it.platform.on_page = fail
+    lost = await it.run(shard=second)
+    assert lost.result.exit_code is ExitCode.UNPROVEN
+    assert lost.result.findings.watermark == BEGIN + DAY
+    assert lost.result.findings.waits_for == ()
+    it.platform.on_page = None
+    assert (await it.run(shard=second)).result.findings.watermark == BEGIN + 3 * DAY
+
+
+def piece(start: int, end: int, *, rest: bool = False, now: datetime = BEGIN + 4 * DAY) -> Piece:
+    """Return days of a run of three, or what comes after them."""
+    whole = Span(BEGIN, BEGIN + 3 * DAY)
+    span = whole if rest else Span(BEGIN + start * DAY, BEGIN + end * DAY)
+    return Piece(Request(span, False, now), whole, "family", rest)
+
+
+async def test_pieces_of_a_run_find_what_one_run_finds(tmp_path: Path) -> None:
+    it = Archive(tmp_path)
+    keys = calls_of_three_days(it)
+    # Listed by another time than its start, on the other side of a seam between two pieces.
+    it.platform.add("late", BEGIN + DAY + 40 * MINUTE, stamp=BEGIN + DAY - 40 * MINUTE)
+    found: dict[str, Verdict] = {}
+    for number, part in enumerate((piece(0, 1), piece(1, 3), piece(0, 0, rest=True))):
+        ran = await it.run(piece=part, run_id=f"family.{number}")
+        for key, verdict in ran.verdicts.items():
+            assert found.setdefault(key, verdict) == verdict, (
+                "what a neighbour did counts as done in this run"
+            )
+    assert set(found) == keys | {"late-1"}
+    assert set(found.values()) == {Verdict.DONE, Verdict.PENDING}
+
+
+async def test_what_a_lost_worker_has_done_counts_as_done_in_the_run(tmp_path: Path) -> None:
+    it = Archive(tmp_path)
+    calls_of_three_days(it)
+    first = await it.run(piece=piece(0, 3), run_id="family.0-lost")
+    again = await it.run(piece=piece(0, 3), run_id="family.0-again")
+    assert again.verdicts == first.verdicts
+    assert again["c0-1"].bytes == first["c0-1"].bytes > 0
+    assert again.result.tally.bytes == first.result.tally.bytes
+    another = await it.run(run_id="other")
+    assert another["c0-1"].verdict is Verdict.SKIPPED
+
+
+async def test_the_rest_of_a_run_leaves_alone_what_its_pieces_left_open(tmp_path: Path) -> None:
+    it = Archive(tmp_path)
+    it.platform.add("old", BEGIN - 9 * DAY, None)
+    await it.run(BEGIN - 10 * DAY, BEGIN - 8 * DAY, now=BEGIN)
+    calls_of_three_days(it)
+    await it.run(piece=piece(0, 3), run_id="family.0")
+    it.platform.asked.clear()
+    rest = await it.run(piece=piece(0, 0, rest=True), run_id="family.1")
+    assert it.platform.asked == ["old"]
+    assert list(rest.verdicts) == ["old"]
+
+
+async def test_a_run_that_is_told_to_stop_begins_nothing_more_and_says_what_is_left(tmp_path: Path) -> None:
+    it = Archive(tmp_path)
+    calls_of_three_days(it)
+    sunk: list[str] = []
+    async with ledger_in(tmp_path, "owner") as ledger:
+        services = services_of(it.platform, it.platform, it.store, ledger, tmp_path)
+        ask = Ask(BEGIN + 4 * DAY, BEGIN, BEGIN + 3 * DAY)
+        result = await archive_recordings.archive(
+            services, ask, run_id="r", sink=lambda one: sunk.append(one.key), stop=lambda: len(sunk) > 3
+        )
+    assert result.exit_code is ExitCode.INTERRUPTED
+    assert result.findings.unsettled[-1]["reason"] == "not walked: the run was stopped"
+    assert 3 < len(sunk) < 36

@@ -11,11 +11,14 @@ from mediapipe.cli import options
 from mediapipe.cli.guard import guarded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mediapipe.cli.runs import JobRun
     from mediapipe.errors import ExitCode
     from mediapipe.jobs.archive_recordings import Ask
     from mediapipe.report.summary import RunReport
     from mediapipe.settings import Settings
+    from mediapipe.shards import Shard
 
 app = typer.Typer(
     help="Recordings from the platform into a store.", no_args_is_help=True, rich_markup_mode=None
@@ -46,6 +49,7 @@ def run(
     log_format: options.LogFormat = None,
     dry_run: options.DryRun = False,
     engine: options.Engine = "local",
+    shard: options.Shard = None,
     allow_overwrite_unsafe: Unsafe = None,
 ) -> None:
     """Copy every recording of the span to the store.
@@ -54,10 +58,11 @@ def run(
     Nothing that was archived is fetched again and nothing is ever overwritten.
     """
     with guarded():
-        from mediapipe.cli.setup import check_engine, load
+        from mediapipe.cli.setup import check_engine, load, shard_of
         from mediapipe.jobs.archive_recordings import Ask
         from mediapipe.spans import parse_instant, zone
 
+        mine = shard_of(shard, engine)
         check_engine(engine)
         flags = options.given(
             archive__dest=dest,
@@ -76,8 +81,17 @@ def run(
             end=parse_instant(end, flag="--to", tz=where, now=now) if end is not None else None,
             dry_run=dry_run,
             allow_overwrite_unsafe=settings.archive.allow_overwrite_unsafe,
+            shard=mine,
         )
         raise typer.Exit(archive_and_report(settings, ask, as_json=as_json).code)
+
+
+def _shard_note(shard: Shard, waits_for: Sequence[Shard]) -> str:
+    note = f"shard {shard}: of the calls, only its own were worked on"
+    if not waits_for:
+        return note
+    named = ", ".join(map(str, waits_for[:8])) + (" and others" if len(waits_for) > 8 else "")
+    return f"{note}; the watermark waits for {named}"
 
 
 def archive_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunReport:
@@ -86,10 +100,11 @@ def archive_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunRep
     from mediapipe.jobs.archive_recordings import JOB
 
     async def work(run: JobRun) -> ExitCode:
+        from mediapipe.cli.setup import fair
         from mediapipe.jobs.archive_recordings import archive
         from mediapipe.services import open_archive
 
-        async with open_archive(settings, JOB, run.owner) as services:
+        async with open_archive(fair(settings, ask.shard), JOB, run.owner) as services:
             result = await archive(
                 services, ask, run_id=run.run_id, sink=run.sink, expect=run.progress.grow, signals=True
             )
@@ -105,6 +120,10 @@ def archive_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunRep
             "requests": result.requests,
             "call_refetches": result.refetches,
         }
+        if ask.shard is not None:
+            waits_for = [str(one) for one in findings.waits_for]
+            run.extra |= {"shard": str(ask.shard), "waits_for": waits_for}
+            run.notes.append(_shard_note(ask.shard, findings.waits_for))
         if ask.dry_run:
             run.notes.append("dry run: nothing was changed; pending is what a run would work on")
         for window in findings.unsettled:

@@ -73,6 +73,18 @@ Engine = Annotated[
         help="Where the work runs; only local yet.",
     ),
 ]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        envvar="MEDIAPIPE_SHARD",
+        show_envvar=False,
+        metavar="K/N",
+        help="Work as the K-th of N that share the calls and a ledger, which must be PostgreSQL on several "
+        "machines; auto/N takes K from JOB_COMPLETION_INDEX or AWS_BATCH_JOB_ARRAY_INDEX. "
+        "The N share pace.requests_per_second.",
+    ),
+]
 RawFormat = Annotated[
     str | None,
     typer.Option(

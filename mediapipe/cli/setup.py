@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from mediapipe.errors import UsageError
 from mediapipe.report.logs import configure
 from mediapipe.settings import Settings, load_settings
+from mediapipe.shards import Shard, parse_shard
 
 log = logging.getLogger(__name__)
 
@@ -33,3 +34,22 @@ def check_engine(engine: str) -> None:
     """Refuse an engine that is not there: never a silent local run."""
     if engine != "local":
         raise UsageError(f"--engine {engine}: not available in this release", hint="local is the only engine")
+
+
+def shard_of(text: str | None, engine: str) -> Shard | None:
+    """Return the shard that ``--shard`` names; raises ``UsageError`` where the engine cuts shards itself."""
+    if text is None:
+        return None
+    if engine != "local":
+        raise UsageError(f"--shard does not go with --engine {engine}", hint="that engine cuts shards itself")
+    return parse_shard(text, os.environ)
+
+
+def fair(settings: Settings, shard: Shard | None) -> Settings:
+    """Return settings under which all shards together ask the platform no more often than one run may."""
+    if shard is None:
+        return settings
+    pace = settings.pace.model_copy(
+        update={"requests_per_second": settings.pace.requests_per_second / shard.count}
+    )
+    return settings.model_copy(update={"pace": pace})

@@ -1,7 +1,8 @@
 """``archive run``: copy every recording of a span into the store, miss none, overwrite none.
 
 The source is a :class:`~mediapipe.listing.Listing`. One stage: take a fresh signed URL, transfer, say
-what became of it.
+what became of it. Workers that share a run do the same: a shard (``--shard``) is a run of its own, a piece
+is a part of one that somebody else plans and reports.
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mediapipe.convirza.models import Call
+from mediapipe.covering import Coverage
 from mediapipe.errors import ExitCode, Failed, Transient
 from mediapipe.items import Outcome, Tally, Verdict
-from mediapipe.ledger.interface import State
+from mediapipe.ledger.interface import Settled, State
 from mediapipe.line import Ending, Entry, Finished, Job, Line, Sink, Stage
-from mediapipe.listing import UNDATED, Findings, Listing, Recording, Request, resolve_span
+from mediapipe.listing import UNDATED, Findings, Listing, Piece, Recording, Request, resolve_span
 from mediapipe.pipeline import rehearse, run
 from mediapipe.report.summary import exit_code
 from mediapipe.services import ArchiveServices, prove_destination, release_dead
+from mediapipe.shards import Shard
 from mediapipe.spans import Span, show
 from mediapipe.transfer import Kept, Transfer, transfer
 
@@ -33,13 +36,18 @@ TAKES = frozenset(State) - {State.DONE}
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What the user asked for: a span or none, and whether only to say what would be done."""
+    """What the user asked for: a span or none, and whether only to say what would be done.
+
+    ``shard`` works on its own calls only; a ``piece`` says its span itself.
+    """
 
     now: datetime
     start: datetime | None = None
     end: datetime | None = None
     dry_run: bool = False
     allow_overwrite_unsafe: bool = False
+    shard: Shard | None = None
+    piece: Piece | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +66,9 @@ class Result:
 class ArchiveRecordings:
     """The job as data for the pipeline."""
 
-    def __init__(
-        self, services: ArchiveServices, request: Request, run_id: str, *, rehearsal: bool = False
-    ) -> None:
+    def __init__(self, services: ArchiveServices, request: Request, run_id: str, ask: Ask) -> None:
         self._services, self._request, self._run_id = services, request, run_id
+        self._piece = ask.piece
         self.listing = Listing(
             api=services.platform.v3,
             grants=services.grants,
@@ -70,15 +77,21 @@ class ArchiveRecordings:
             request=request,
             rules=services.rules,
             run_id=run_id,
-            rehearsal=rehearsal,
+            rehearsal=ask.dry_run,
+            shard=ask.shard,
+            piece=ask.piece,
         )
 
-    def line(self, expect: Callable[[int], None] | None = None) -> Line[Recording]:
-        """Return the line for the pipeline; ``expect`` is told the size of each page."""
+    def line(
+        self, expect: Callable[[int], None] | None = None, stop: Callable[[], bool] | None = None
+    ) -> Line[Recording]:
+        """Return the line for the pipeline; ``expect`` is told each page's size, ``stop`` asked before."""
 
         async def pages() -> AsyncGenerator[Sequence[Entry[Recording]], None]:
             async with aclosing(self.listing.pages()) as listed:
                 async for page in listed:
+                    if stop is not None and stop():
+                        return
                     if expect is not None:
                         expect(len(page))
                     yield page
@@ -90,6 +103,20 @@ class ArchiveRecordings:
             stages=[Stage("archive", self._archive, self._services.workers)],
             takes=TAKES,
             intend=True,
+            settled=None if self._piece is None else self._settled,
+        )
+
+    async def _settled(self, entry: Entry[Recording], settled: Settled) -> Outcome:
+        """Say that an item had its effect in this run also when a worker had it that was lost since."""
+        assert self._piece is not None  # noqa: S101
+        ours = settled.run_id.startswith(self._piece.family) and settled.reason != "present"
+        return Outcome(
+            settled.key,
+            Verdict.DONE if ours else Verdict.SKIPPED,
+            message=settled.detail.get("object", "") if ours else "",
+            source=entry.source,
+            sha256=settled.detail.get("sha256", ""),
+            bytes=int(settled.detail.get("bytes", 0) or 0),
         )
 
     async def _archive(self, job: Job[Recording]) -> Finished:
@@ -175,44 +202,63 @@ async def archive(
     sink: Sink,
     expect: Callable[[int], None] | None = None,
     signals: bool = False,
+    stop: Callable[[], bool] | None = None,
 ) -> Result:
     """Run the job from span to receipts; raises ``UsageError`` for a span that makes no sense.
 
     ``expect`` is told how many more items each page of the listing adds, for a progress bar's total.
+    ``stop`` is asked before each page: once it says so, no more is begun, as after a first signal.
     Everything else that stops the run is in the result, with the exit code it leads to.
     """
-    ledger, scope = services.ledger, services.scope
-    request = resolve_span(
-        ask.start,
-        ask.end,
-        watermark=await ledger.watermark(scope),
-        now=ask.now,
-        lookback=services.lookback,
-        settle=services.settle,
-    )
-    job, tally = ArchiveRecordings(services, request, run_id, rehearsal=ask.dry_run), Tally()
+    request = await requested(services, ask)
+    job, tally = ArchiveRecordings(services, request, run_id, ask), Tally()
 
     def count(outcome: Outcome) -> None:
         tally.add(outcome)
         sink(outcome)
 
+    line, findings = job.line(expect, stop), job.listing.findings
     if ask.dry_run:
-        ending = await rehearse(job.line(expect), ledger, count)
+        ending = await rehearse(line, services.ledger, count)
     else:
-        await _prepare(services, ask, request, run_id)
-        ending = await run(job.line(expect), ledger, count, signals=signals)
+        await _prepare(services, ask, request, job.listing.coverage, run_id)
+        ending = await run(line, services.ledger, count, signals=signals)
+    if stop is not None and stop():
+        ending = replace(ending, interrupted=True)
     if ending.fatal is not None or ending.interrupted:
-        _name_the_rest(job.listing.findings, request)
+        _name_the_rest(findings, request)
     code = exit_code(
-        tally,
-        unproven=bool(job.listing.findings.unsettled),
-        interrupted=ending.interrupted,
-        fatal=ending.fatal,
+        tally, unproven=bool(findings.unsettled), interrupted=ending.interrupted, fatal=ending.fatal
     )
     if not ask.dry_run:
-        await ledger.end(run_id, exit_code=code, counts=tally.counts(), size=tally.bytes)
+        await _finish(services, ask, job.listing, run_id, code, tally)
     requests, refetches = services.platform.v3.session.requests, services.grants.refetches
-    return Result(ending, tally, request, job.listing.findings, requests, refetches, code)
+    return Result(ending, tally, request, findings, requests, refetches, code)
+
+
+async def requested(services: ArchiveServices, ask: Ask) -> Request:
+    """Return what a run covers; raises ``UsageError`` for a span that makes no sense."""
+    if ask.piece is not None:
+        return ask.piece.request
+    return resolve_span(
+        ask.start,
+        ask.end,
+        watermark=await services.ledger.watermark(services.scope),
+        now=ask.now,
+        lookback=services.lookback,
+        settle=services.settle,
+    )
+
+
+async def _finish(
+    services: ArchiveServices, ask: Ask, listing: Listing, run_id: str, code: ExitCode, tally: Tally
+) -> None:
+    """Record the end, and look once more at what the other shards have walked by now."""
+    if ask.shard is not None and listing.findings.windows:
+        listing.findings.watermark = await listing.coverage.fold()
+        listing.findings.waits_for = listing.coverage.waits_for
+    if ask.piece is None:
+        await services.ledger.end(run_id, exit_code=code, counts=tally.counts(), size=tally.bytes)
 
 
 def _name_the_rest(findings: Findings, request: Request) -> None:
@@ -227,15 +273,26 @@ def _name_the_rest(findings: Findings, request: Request) -> None:
         findings.unsettled.append(named)
 
 
-async def _prepare(services: ArchiveServices, ask: Ask, request: Request, run_id: str) -> None:
+async def _prepare(
+    services: ArchiveServices, ask: Ask, request: Request, coverage: Coverage, run_id: str
+) -> None:
     ledger, scope = services.ledger, services.scope
-    if ask.allow_overwrite_unsafe:
-        log.warning("--allow-overwrite-unsafe: the destination is not asked to refuse overwriting")
-    else:
-        await prove_destination(services.tools.store, ledger, scope, services.tools.retry)
+    await prepare_destination(services, ask)
     freed = await release_dead(ledger, scope, services.runs_dir)
     if freed:
         log.info("%d items of runs that died are taken over", freed)
-    await ledger.begin(run_id, scope)
-    await ledger.anchor(scope, request.span.start)
-    log.info("archiving %s to %s", request.span, scope.destination)
+    if ask.piece is None:
+        await ledger.begin(run_id, scope)
+        await coverage.begin(request.span.start)
+    await coverage.sign(run_id)
+    named = f" (shard {ask.shard})" if ask.shard is not None else ""
+    log.info("archiving %s to %s%s", request.span, scope.destination, named)
+
+
+async def prepare_destination(services: ArchiveServices, ask: Ask) -> None:
+    """Show that the destination refuses to overwrite, unless the user said that it need not."""
+    if ask.allow_overwrite_unsafe:
+        log.warning("--allow-overwrite-unsafe: the destination is not asked to refuse overwriting")
+        return
+    tools = services.tools
+    await prove_destination(tools.store, services.ledger, services.scope, tools.retry)

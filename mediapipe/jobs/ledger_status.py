@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from mediapipe.covering import whole_of
 from mediapipe.exclusive import SUFFIX
 from mediapipe.ledger.interface import Ledger, Run, Scope, State
 
@@ -33,5 +34,6 @@ async def ledger_status(ledger: Ledger, runs: int = 10) -> tuple[list[ScopeStatu
         )
         for scope in await ledger.scopes()
         if not scope.job.endswith(SUFFIX)  # they say who is at work, which the scope of the work says too
+        and whole_of(scope) == scope  # what concerns one shard alone
     ]
     return scopes, list(await ledger.runs(runs))

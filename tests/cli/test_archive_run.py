@@ -182,6 +182,11 @@ def test_a_result_that_cannot_be_printed_is_said_and_no_traceback(cli: Command) 
         (("--from", "2126-01-01"), ("the span is empty", "2126-01-01")),
         (("--from", "-1d", "--engine", "ray"), ("--engine ray", "not available")),
         (("--from", "-1d", "--engine", "spark"), ("--engine spark",)),
+        (("--from", "-1d", "--shard", "0/4"), ("--shard 0/4", "outside of 4 shards", "2/3")),
+        (("--from", "-1d", "--shard", "5/4"), ("--shard 5/4", "outside of 4 shards")),
+        (("--from", "-1d", "--shard", ""), ("--shard", "is no shard")),
+        (("--from", "-1d", "--shard", "auto/4"), ("JOB_COMPLETION_INDEX", "AWS_BATCH_JOB_ARRAY_INDEX")),
+        (("--from", "-1d", "--shard", "1/4", "--engine", "ray"), ("--shard does not go with --engine ray",)),
         (("--from", "-1d", "--workers", "0"), ("--workers", "greater than or equal to 1", "'0'")),
         (("--from", "-1d", "--workers", "65"), ("--workers", "64")),
         (("--from", "-1d", "--tz", "Mars/Olympus"), ("--tz", "time zone")),
@@ -303,6 +308,35 @@ def test_the_shipped_nightly_profile_logs_json_and_no_more_than_warnings(cli: Co
     ended = cli.inside_archive_run(*LAST_DAYS, "--profile", "nightly-archive", env={"MEDIAPIPE_NOPE": "1"})
     assert ended.code == 0
     assert [line["level"] for line in ended.log] == ["warning"]
+
+
+# ── shards ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_shards_name_themselves_and_who_holds_the_watermark(cli: Command) -> None:
+    first = cli.inside_archive_run(*ALL, "--shard", "1/2")
+    assert first.code == 0
+    check_report(first)
+    assert (first.report["shard"], first.report["waits_for"]) == ("1/2", ["2/2"])
+    assert first.report["watermark"] is None
+    table = cli.inside(
+        "archive",
+        "run",
+        "--dest",
+        cli.archive,
+        *ALL,
+        env={"MEDIAPIPE_SHARD": "auto/2", "JOB_COMPLETION_INDEX": "0"},
+    )
+    assert "shard 1/2: of the calls, only its own were worked on; the watermark waits for 2/2" in table.out
+    second = cli.inside_archive_run(*ALL, env={"MEDIAPIPE_SHARD": "2/2"})
+    assert (second.report["shard"], second.report["waits_for"]) == ("2/2", [])
+    assert second.report["watermark"] == "2026-03-01T00:00:00+00:00"
+    assert cli.sandbox
+    check_folder(cli.sandbox, cli.archive)
+    assert len({scope["job"] for scope in cli.inside("status", "--json").report["scopes"]}) == 1
+    without = cli.inside_archive_run(*ALL)
+    assert "shard" not in without.report
+    assert without.counts["skipped"] == len(recorded(cli))
 
 
 # ── exit codes of runs that began ───────────────────────────────────────────────────────────

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mediapipe.cli.setup import check_engine, load
+from mediapipe.cli.setup import check_engine, fair, load, shard_of
 from mediapipe.errors import UsageError
+from mediapipe.settings import Settings
+from mediapipe.shards import Shard
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +55,19 @@ def test_only_an_engine_that_is_there_is_taken() -> None:
     check_engine("local")
     with pytest.raises(UsageError, match="temporal"):
         check_engine("temporal")
+
+
+def test_a_shard_is_read_and_belongs_to_the_local_engine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "1")
+    assert shard_of(None, "ray") is None
+    assert shard_of("auto/3", "local") == Shard(2, 3)
+    with pytest.raises(UsageError, match="--shard does not go with --engine ray"):
+        shard_of("1/3", "ray")
+
+
+def test_shards_together_ask_no_more_often_than_one_run_may() -> None:
+    settings = Settings()
+    assert fair(settings, None) is settings
+    each = fair(settings, Shard(2, 4))
+    assert each.pace.requests_per_second * 4 == settings.pace.requests_per_second
+    assert each.pace.retry_attempts == settings.pace.retry_attempts
