@@ -194,10 +194,7 @@ def _path(cell: str, root: Root, problems: list[Problem]) -> str:
     if not cell:
         problems.append(Problem("missing_value", "a prompt needs its audio", "file"))
         return ""
-    try:
-        found = root.find(cell, "file")
-    except ValueError:  # a NUL in it
-        found = Problem("no_such_file", "holds what no name of a file can", "file", cell)
+    found = root.find(cell, "file")
     if isinstance(found, Problem):
         problems.append(found)
         return ""

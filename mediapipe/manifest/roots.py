@@ -50,6 +50,8 @@ class Root:
             real, mode = self._look(text)
         except OSError as error:
             return self._unreadable(text, column, error)
+        except ValueError:  # a NUL in it, or half of a character
+            return Problem("no_such_file", "holds what no name of a file can", column, text)
         if not real:
             return Problem("outside_root", f"is not below {self.path}", column, text, OUTSIDE)
         if not stat.S_ISREG(mode):

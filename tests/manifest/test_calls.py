@@ -169,6 +169,12 @@ def test_damage_is_seen_in_whatever_column(reader: CallReader) -> None:
     assert [(one.code, one.column) for one in found.warnings] == [("damaged_text", "city")]
 
 
+def test_a_path_that_no_disk_takes_is_that_row_s_problem_alone(reader: CallReader) -> None:
+    """JSON may spell half of a character, which no name of a file can hold."""
+    assert codes(row(reader, recording_file="half\ud800.wav")) == ["no_such_file"]
+    assert codes(row(reader, 2, external_id="call-2")) == []
+
+
 def test_all_problems_are_told_at_once(reader: CallReader) -> None:
     found = row(reader, call_date="", is_outbound="?", recording_file="../x", external_id="1E5")
     assert codes(found) == ["missing_value", "spoilt_number", "not_a_boolean", "outside_root"]

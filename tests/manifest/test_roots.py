@@ -69,6 +69,16 @@ def test_nothing_outside_is_found_or_even_confirmed(folder: Path, text: str) -> 
     assert "only files below --root" in str(problem)
 
 
+@pytest.mark.parametrize(
+    "text", ["a\0.wav", "Calls\0/b.wav", "\0", "a.wav\0", "half\ud800.wav", "\udcff\0/x"]
+)
+def test_what_no_disk_takes_is_no_file_and_breaks_nothing(folder: Path, text: str) -> None:
+    problem = wrong(folder, text)
+    assert problem.code == "no_such_file"
+    assert "no name of a file" in problem.what
+    assert found(folder, "a.wav") == "a.wav"
+
+
 def test_links_are_followed_only_inside(folder: Path) -> None:
     (folder / "in.wav").symlink_to(folder / "Calls" / "b.wav")
     (folder / "out.wav").symlink_to(folder.parent / "outside" / "x.wav")
