@@ -151,7 +151,10 @@ class Releases:
         return path
 
     async def numbers(self) -> list[int]:
-        """Return the numbers of all releases, in order."""
+        """Return the numbers of all releases, in order. Raises as the store does."""
+        return await self._retry.run(self._listed)
+
+    async def _listed(self) -> list[int]:
         found = []
         async for one in self.store.list(self._folder):
             stem = one.key.removeprefix(self._folder).removesuffix(".json")

@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from mediapipe.errors import Failed, UsageError
+from mediapipe.errors import Failed, Transient, UsageError
 from mediapipe.library.lockfile import Entry, LibraryLock
 from mediapipe.library.releases import Difference, Release, Released, Releases, difference, released
 from mediapipe.pacing import RetryPolicy
 from mediapipe.stores.folder import FolderStore
-from mediapipe.stores.interface import Store
+from mediapipe.stores.interface import Listed, Store
 from mediapipe.stores.options import StoreOptions
 from mediapipe.stores.s3 import S3Store
+from tests.platform import MemoryStore
 from tests.s3.server import RunningS3
 
 pytest_plugins = ["tests.s3.fixtures"]
@@ -108,6 +109,33 @@ async def test_numbers_are_in_order_however_long(releases: Releases) -> None:
     numbers = await releases.numbers()
     assert numbers == [9, 10, 99, 999_999, 1_000_000, 1_000_001]
     assert (await releases.read(1_000_001)).number == 1_000_001
+
+
+class Hiccup(MemoryStore):
+    """A store whose list breaks off so many times, each time after its first entry."""
+
+    times = 2
+
+    async def list(self, prefix: str) -> AsyncIterator[Listed]:
+        number = 0
+        async for one in super().list(prefix):
+            yield one
+            number += 1
+            if number == 1 and self.times:
+                self.times -= 1
+                raise Transient("the store is busy", code="http_503")
+
+
+async def test_a_list_that_breaks_off_is_asked_for_again_and_nothing_counts_twice() -> None:
+    store: Any = Hiccup()
+    again = Releases(store, "host/a", RetryPolicy(attempts=3, wait_initial=0.0, wait_max=0.0, total=5.0))
+    for after in range(3):
+        await publish(again, after, one())
+    assert await again.numbers() == [1, 2, 3]
+    assert store.times == 0
+    store.times = 3
+    with pytest.raises(Transient, match="busy"):
+        await again.numbers()
 
 
 async def test_other_accounts_are_not_mixed_in(store: Store) -> None:
