@@ -42,6 +42,7 @@ _UNSEEN = re.compile(
 """Signs without a look of their own that are no format characters: joiners, fillers, variation selectors."""
 _LANGUAGE = re.compile(r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|\d{3}))?", re.IGNORECASE)
 _JOINS = "-_. "
+_PLACE = re.compile(r"\{name\}|\{language\}")
 
 
 def normalise(name: str) -> str:
@@ -97,8 +98,21 @@ def split_language(name: str, language: str) -> tuple[str, bool]:
 def with_language(name: str, language: str, pattern: str) -> str:
     """Return what a prompt in one language is called: the platform knows names alone.
 
-    ``pattern`` holds ``{name}`` and ``{language}``. A name that ends with its language stays as it is.
+    ``pattern`` holds ``{name}`` and ``{language}``. A name that ends with its language stays as it is; any
+    other is brought into the one form again, which may cost it its end, see :func:`whole`.
     """
     if not language or split_language(name, language)[1]:
         return name
-    return pattern.replace("{name}", name).replace("{language}", language)
+    # Both at once: a name may hold what looks like a place of the pattern.
+    places = {"{name}": name, "{language}": language}
+    return normalise(_PLACE.sub(lambda match: places[match[0]], pattern))
+
+
+def whole(made: str, name: str, language: str) -> bool:
+    """Tell whether what :func:`with_language` made holds name and language still.
+
+    ``{name}.{language}`` makes ``x.aac`` of ``x`` in Ari, and that is ``x``: its end is an audio extension.
+    """
+    if not language or made == name:
+        return not language or split_language(name, language)[1]
+    return name in made and language in made and len(made) >= len(name) + len(language)

@@ -173,6 +173,9 @@ def _typed(number: int, record: Record, cells: Mapping[str, str], root: Root, pa
     elif len(name) > names.LONGEST:
         what = f"is {len(name)} characters long, {names.LONGEST} are taken"
         problems.append(Problem("name_too_long", what, "name", given))
+    elif not names.whole(name, base, language):
+        what = f"makes the name {quoted(name)}: what follows its dot is taken for an audio extension"
+        problems.append(Problem("bad_language", what, "language", language, f"the pattern is {pattern}"))
     notes = [f"is called {quoted(name)} on the platform, not {quoted(given)}"] if name != given else []
     return PromptRow(
         number,

@@ -14,6 +14,7 @@ from mediapipe.library.names import (
     normalise,
     read_language,
     split_language,
+    whole,
     with_language,
 )
 
@@ -148,3 +149,45 @@ def test_a_language_comes_off_a_name_as_it_went_on(name: str, language: str) -> 
     assert with_language(made, language, "{name}-{language}") == made
     assert normalise(made) == made
     assert with_language(name, "", "{name}-{language}") == name
+
+
+PATTERNS = [
+    "{name}-{language}",
+    "{name}.{language}",
+    "{language}.{name}",
+    "{name} ({language}).wav",
+    "./{language}/{name}",
+]
+
+
+@given(
+    NAMES.map(normalise), st.sampled_from(["en", "es-MX", "aac", "oga", "zh-Hant"]), st.sampled_from(PATTERNS)
+)
+@example("{language}", "en", "{name}-{language}")
+def test_whatever_the_pattern_a_name_is_in_its_one_form(name: str, language: str, pattern: str) -> None:
+    made = with_language(name, language, pattern)
+    assert normalise(made) == made
+    if whole(made, name, language):
+        assert name in made
+        assert language.lower() in made.lower().replace("_", "-")
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "pattern", "made"),
+    [
+        ("x", "aac", "{name}.{language}", "x"),
+        ("aac tracks", "aac", "{name}.{language}", "aac tracks"),
+        ("wav", "en", "{language}.{name}", "en"),
+    ],
+)
+def test_a_name_that_loses_its_end_is_seen(name: str, language: str, pattern: str, made: str) -> None:
+    assert with_language(name, language, pattern) == made
+    assert not whole(made, name, language)
+
+
+def test_a_name_with_its_language_is_whole() -> None:
+    assert with_language("x", "en", "{name}.{language}") == "x.en"
+    assert whole("x.en", "x", "en")
+    assert whole("hello-en", "hello-en", "en")
+    assert whole("x", "x", "")
+    assert with_language("{language}", "en", "{name}-{language}") == "{language}-en"

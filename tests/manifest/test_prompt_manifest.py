@@ -250,3 +250,14 @@ def test_whatever_stands_in_it_no_row_is_lost_and_nothing_breaks(
     for row in found.rows:
         assert row.key
         assert row.problems or (row.path and row.type and row.name)
+
+
+def test_a_language_that_ends_like_audio_is_refused_under_a_pattern_with_a_dot(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    path = tmp_path / "p.csv"
+    path.write_text("file,type,name,language\na.wav,prompt,x,aac\na.wav,prompt,y,en\n", "utf-8")
+    first, second = read_prompts(path, Root(tmp_path), pattern="{name}.{language}").rows
+    assert codes(first) == [("bad_language", "language")]
+    assert "audio extension" in str(first.problems[0])
+    assert (second.name, second.problems) == ("y.en", ())
+    assert [row.name for row in read_prompts(path, Root(tmp_path)).rows] == ["x-aac", "y-en"]
