@@ -14,7 +14,10 @@ FOLDER = "rendering"
 
 
 class RenderingProfiles:
-    """Finds rendering profiles by name or by path; a path starts at ``folder``, the manifest's own."""
+    """Finds rendering profiles by name or by path.
+
+    A path starts at ``folder``, the manifest's own, and never leaves it: not by ``..``, in full or by a link.
+    """
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self._folder, self._environ = folder, environ
@@ -33,13 +36,7 @@ class RenderingProfiles:
 
     def _file(self, name: str) -> Path:
         if name.endswith(".toml") or any(mark in name for mark in "/\\"):
-            try:
-                file = self._folder / Path(name).expanduser()
-            except RuntimeError as error:  # the home of somebody that there is not
-                raise UsageError(f"rendering profile {name}: {error}") from None
-            if not _is_file(file):
-                raise UsageError(f"rendering profile {name}: no such file below {self._folder}")
-            return file
+            return self._below(name)
         folders = [folder / FOLDER for folder in profile_folders(self._environ)]
         for folder in folders:
             if _is_file(file := folder / f"{name}.toml"):
@@ -49,6 +46,24 @@ class RenderingProfiles:
         raise UsageError(
             f"rendering profile {name}: there is none of this name{did_you_mean(name, names)}", hint=hint
         )
+
+    def _below(self, name: str) -> Path:
+        """Return the file that a path names; what is outside the folder is not even looked at."""
+        try:
+            file = (self._folder / Path(name).expanduser()).resolve()
+            inside = file.is_relative_to(self._folder.resolve())
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ):  # no disk takes it; nobody has that home; a link to itself
+            file, inside = self._folder, True
+        if not inside:
+            hint = "only files below the manifest's folder are read; others belong in the user's own folder"
+            raise UsageError(f"rendering profile {name}: is not below {self._folder}", hint=hint)
+        if not _is_file(file):
+            raise UsageError(f"rendering profile {name}: no such file below {self._folder}")
+        return file
 
 
 def _is_file(file: Path) -> bool:

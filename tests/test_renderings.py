@@ -45,6 +45,39 @@ def test_a_path_starts_at_the_manifest(profiles: RenderingProfiles, tmp_path: Pa
         profiles.find("mine.toml")
 
 
+def test_a_path_may_not_leave_the_manifest_s_folder(profiles: RenderingProfiles, tmp_path: Path) -> None:
+    beside = tmp_path / "manifests"
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "x.toml").write_text("", "utf-8")
+    (tmp_path / "manifests-too").mkdir()
+    (tmp_path / "manifests-too" / "x.toml").write_text("", "utf-8")
+    (beside / "linked.toml").symlink_to(tmp_path / "outside" / "x.toml")
+    (beside / "away").symlink_to(tmp_path / "outside")
+    for name in (
+        "../outside/x.toml",
+        "../manifests-too/x.toml",
+        "../outside/none.toml",
+        str(tmp_path / "outside" / "x.toml"),
+        "linked.toml",
+        "away/x.toml",
+        "~/x.toml",
+    ):
+        with pytest.raises(UsageError, match=r"is not below .*manifests \(") as caught:
+            profiles.find(name)
+        assert "user's own folder" in caught.value.hint
+    (beside / "x.toml").write_text("", "utf-8")
+    (beside / "inside.toml").symlink_to("x.toml")
+    for name in ("./x.toml", "../manifests/x.toml", "inside.toml", str(beside / "x.toml")):
+        assert profiles.find(name).recipe_hash
+
+
+def test_a_manifest_reached_by_a_link_has_its_profiles_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "x.toml").write_text("", "utf-8")
+    (tmp_path / "link").symlink_to("real")
+    assert RenderingProfiles(tmp_path / "link", {}).find("./x.toml").recipe_hash
+
+
 def test_an_unknown_one_is_answered_with_those_there_are(profiles: RenderingProfiles, own: Path) -> None:
     (own / "studio.toml").write_text("", "utf-8")
     with pytest.raises(UsageError, match="did you mean") as caught:
