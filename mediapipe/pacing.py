@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import anyio
 import stamina
@@ -136,6 +136,14 @@ class Pause:
             await anyio.sleep(left)
 
 
+class Turns(Protocol):
+    """What spaces request starts, for this process or for many."""
+
+    async def acquire(self) -> None:
+        """Wait for this caller's turn."""
+        ...
+
+
 class RateLimit:
     """At most ``per_second`` starts a second, evenly spaced; a burst of one second's worth is allowed."""
 
@@ -149,11 +157,24 @@ class RateLimit:
 
     async def acquire(self) -> None:
         """Wait for this caller's turn."""
+        delay = self.reserve()
+        if delay > 0:
+            await anyio.sleep(delay)
+
+    def reserve(self) -> float:
+        """Take a turn; return in how many seconds it comes."""
         now = time.monotonic()
         turn = max(self._next, now - self._slack)
         self._next = turn + self._gap
-        if turn > now:
-            await anyio.sleep(turn - now)
+        return max(0.0, turn - now)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBudget:
+    """How often one service may be asked, and the pause after it said 429: both for all who share it."""
+
+    pause: Pause
+    rate: Turns
 
 
 class ByteRate:
@@ -231,7 +252,7 @@ class Pacer:
     #: Seconds everybody waits at the most: a 429 that names a day fails its own item, not the run's patience.
     LONGEST_PAUSE = 300.0
 
-    def __init__(self, limit: AdaptiveLimit, pause: Pause, rate: RateLimit | None = None) -> None:
+    def __init__(self, limit: AdaptiveLimit, pause: Pause, rate: Turns | None = None) -> None:
         self.limit = limit
         self.pause = pause
         self._rate = rate

@@ -44,7 +44,16 @@ from mediapipe.listening import Ear
 from mediapipe.listing import Rules
 from mediapipe.liveness import is_dead
 from mediapipe.originals import Originals
-from mediapipe.pacing import AdaptiveLimit, ByteBudget, ByteRate, Pacer, Pause, RateLimit, RetryPolicy
+from mediapipe.pacing import (
+    AdaptiveLimit,
+    ByteBudget,
+    ByteRate,
+    Pacer,
+    Pause,
+    RateLimit,
+    RequestBudget,
+    RetryPolicy,
+)
 from mediapipe.settings import ConvirzaSettings, Settings
 from mediapipe.sources import resolve_secret
 from mediapipe.stores.interface import Store
@@ -91,8 +100,13 @@ class Platform:
 
 
 @asynccontextmanager
-async def open_platform(settings: Settings) -> AsyncGenerator[Platform, None]:
-    """Open the platform's clients. Nothing is sent and no secret is fetched before the first request."""
+async def open_platform(
+    settings: Settings, budget: RequestBudget | None = None
+) -> AsyncGenerator[Platform, None]:
+    """Open the platform's clients. Nothing is sent and no secret is fetched before the first request.
+
+    ``budget`` is shared with other processes; without one the settings say how often this one may ask.
+    """
     ours, pace, imports, prompts = settings.convirza, settings.pace, settings.imports, settings.prompts
     async with AsyncExitStack() as stack:
         timeouts = _timeouts(settings, pace.read_timeout)
@@ -100,7 +114,8 @@ async def open_platform(settings: Settings) -> AsyncGenerator[Platform, None]:
         posts = await stack.enter_async_context(
             open_posts(timeouts, connections=max(imports.uploads, prompts.uploads))
         )
-        pause, rate, retry = Pause(), RateLimit(pace.requests_per_second), retry_of(settings)
+        shared = budget or RequestBudget(Pause(), RateLimit(pace.requests_per_second))
+        pause, rate, retry = shared.pause, shared.rate, retry_of(settings)
         pacer = Pacer(AdaptiveLimit(API_CONNECTIONS), pause, rate)
         posting = Posting(
             posts,
@@ -259,12 +274,14 @@ class ArchiveServices:
 
 
 @asynccontextmanager
-async def open_archive(settings: Settings, job: str, owner: str) -> AsyncGenerator[ArchiveServices, None]:
+async def open_archive(
+    settings: Settings, job: str, owner: str, budget: RequestBudget | None = None
+) -> AsyncGenerator[ArchiveServices, None]:
     """Open what ``archive`` jobs need, and close it in the right order."""
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(opened_store(settings))
         ledger = await stack.enter_async_context(opened_ledger(settings, owner))
-        platform = await stack.enter_async_context(open_platform(settings))
+        platform = await stack.enter_async_context(open_platform(settings, budget))
         timeouts = _timeouts(settings, settings.pace.stall_timeout)
         http = await stack.enter_async_context(open_http(timeouts, connections=settings.workers))
         retry, archive = retry_of(settings), settings.archive
