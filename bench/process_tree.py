@@ -31,9 +31,10 @@ class Cost:
 
 
 def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None, memory: bool = False) -> Cost:
-    """Run a command to its end, and everything that it leaves behind."""
+    """Run a command to its end, and everything that it leaves behind; what ran before goes on."""
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
-    sampler = _Sampler() if memory else None
+    before = _descendants(os.getpid())  # servers that go on
+    sampler = _Sampler(before) if memory else None
     started = time.perf_counter()
     process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     if sampler:
@@ -42,7 +43,7 @@ def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None, mem
     wall = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     cpu = used.ru_utime + used.ru_stime
-    while True:
+    while _descendants(os.getpid()) - before:
         try:
             _, _, used = os.wait4(-1, 0)
         except ChildProcessError:
@@ -52,13 +53,14 @@ def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None, mem
 
 
 class _Sampler(threading.Thread):
-    def __init__(self) -> None:
+    def __init__(self, before: set[int]) -> None:
         super().__init__(daemon=True)
+        self._before = before
         self._over, self._peak = threading.Event(), 0
 
     def run(self) -> None:
         while not self._over.wait(SAMPLE_S):
-            self._peak = max(self._peak, sum(map(_share, _descendants(os.getpid()))))
+            self._peak = max(self._peak, sum(map(_share, _descendants(os.getpid()) - self._before)))
 
     def stop(self) -> int:
         self._over.set()

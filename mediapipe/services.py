@@ -35,6 +35,7 @@ from mediapipe.convirza.signed import Downloader
 from mediapipe.convirza.tokens import ReadyToken, TokenCache, TokenManager
 from mediapipe.convirza.v2 import V2, Posting
 from mediapipe.convirza.v3 import V3
+from mediapipe.convirza.wired import wire_of, wired
 from mediapipe.errors import CredentialsError, UsageError
 from mediapipe.existing import Existing
 from mediapipe.layout import Layout
@@ -283,7 +284,10 @@ async def open_archive(
         ledger = await stack.enter_async_context(opened_ledger(settings, owner))
         platform = await stack.enter_async_context(open_platform(settings, budget))
         timeouts = _timeouts(settings, settings.pace.stall_timeout)
-        http = await stack.enter_async_context(open_http(timeouts, connections=settings.workers))
+        fast = wired(wire_of(timeouts, settings.workers), settings.workers)
+        http = await stack.enter_async_context(
+            open_http(timeouts, connections=settings.workers, transport=fast)
+        )
         retry, archive = retry_of(settings), settings.archive
         ours = settings.convirza
         hosts = HostPolicy.of(

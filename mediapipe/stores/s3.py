@@ -46,6 +46,9 @@ from mediapipe.stores.s3_headers import (
     to_metadata,
 )
 from mediapipe.stores.s3_objects import CHUNK, PROBE, Objects
+from mediapipe.stores.s3_signed import FastPuts, fast_puts
+from mediapipe.stores.s3_wired import WiredSender, wire_of
+from mediapipe.wire import Wire
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -67,13 +70,21 @@ FOREIGN = (
 class S3Store:
     """Recordings as objects of one bucket below one prefix. Safe for many tasks and processes at once."""
 
-    def __init__(self, bucket: str, prefix: str = "", options: StoreOptions | None = None) -> None:
+    def __init__(
+        self, bucket: str, prefix: str = "", options: StoreOptions | None = None, *, inline: bool = False
+    ) -> None:
+        """``inline`` blocks the calling thread: for event loops that have one thing to do."""
+        self._inline = inline
         self._bucket = bucket
         self._prefix = prefix.strip("/")
         self._base = f"{self._prefix}/" if self._prefix else ""
         self._options = options or StoreOptions()
         self._lock = threading.Lock()
         self._opened: S3Client | None = None
+        self._session: boto3.session.Session | None = None
+        self._wire: Wire | None = None
+        self._fast: FastPuts | None = None
+        self._asked = False
         self._limiter: CapacityLimiter | None = None
 
     @property
@@ -101,7 +112,7 @@ class S3Store:
         }
         full = self._full(key)
         return await self._run(
-            f"writing {key}", lambda: self._objects().put(full, body, size, sha256, parameters)
+            f"writing {key}", lambda: self._putting().put(full, body, size, sha256, parameters)
         )
 
     async def head(self, key: str) -> ObjectInfo | None:
@@ -164,6 +175,8 @@ class S3Store:
             with translated(what):
                 return work()
 
+        if self._inline:
+            return run()
         if self._limiter is None:
             self._limiter = CapacityLimiter(self._options.max_connections)
         # Not abandoned on cancellation: the body belongs to the caller, and the timeouts bound the wait.
@@ -172,11 +185,24 @@ class S3Store:
     def _client(self) -> S3Client:
         with self._lock:
             if self._opened is None:
-                self._opened = new_client(self._options)
+                session = boto3.session.Session()
+                wire = wire_of(self._options)
+                self._opened = new_client(self._options, session, wire)
+                self._session, self._wire = session, wire
             return self._opened
 
     def _objects(self) -> Objects:
         return Objects(self._client(), self._bucket, self._options)
+
+    def _putting(self) -> Objects:
+        """Return the objects with the quick way of small puts, where there is one."""
+        client = self._client()
+        with self._lock:
+            if not self._asked and self._wire is not None and self._session is not None:
+                credentials = self._session.get_credentials()
+                self._fast = fast_puts(client, self._bucket, self._wire, credentials)
+            self._asked = True
+        return Objects(client, self._bucket, self._options, self._fast)
 
     def _full(self, key: str) -> str:
         full = self._base + check_key(key)
@@ -196,8 +222,13 @@ def translated(what: str) -> Iterator[None]:
         raise from_class(error, what) from error
 
 
-def new_client(options: StoreOptions) -> S3Client:
-    """Return a client set up as everything here wants it; raises ``UsageError``."""
+def new_client(
+    options: StoreOptions, session: boto3.session.Session | None = None, wire: Wire | None = None
+) -> S3Client:
+    """Return a client set up as everything here wants it; raises ``UsageError``.
+
+    Its puts go over ``wire``, where one is given.
+    """
     config = Config(
         # The caller's policy is the only one that retries.
         retries={"total_max_attempts": 1, "mode": "standard"},
@@ -211,7 +242,7 @@ def new_client(options: StoreOptions) -> S3Client:
         user_agent_extra="convirza-mediapipe",
     )
     try:
-        client = boto3.session.Session().client("s3", config=config)
+        client = (session or boto3.session.Session()).client("s3", config=config)
     except ValueError as error:  # botocore says so of an endpoint that is no URL
         raise UsageError(
             f"setting up S3: {quote_body(str(error))}", hint="see AWS_ENDPOINT_URL_S3"
@@ -219,4 +250,6 @@ def new_client(options: StoreOptions) -> S3Client:
     client.meta.events.register_last("before-call.s3", ask_leave_only_for_much)
     for operation in ("PutObject", "UploadPart"):
         client.meta.events.register(f"before-send.s3.{operation}", check_before_send)
+    if wire is not None:
+        client.meta.events.register_last("before-send.s3.PutObject", WiredSender(wire).send)
     return client

@@ -15,11 +15,13 @@ from mediapipe.errors import Failed, Transient, UnsafeDestination
 from mediapipe.stores.interface import WORKING, Conflict, Created, NotThere, ObjectInfo, Same
 from mediapipe.stores.options import MAX_SINGLE_PUT, StoreOptions
 from mediapipe.stores.s3_errors import MISSING
-from mediapipe.stores.s3_headers import base64_of, encryption, full_checksum, info_of
+from mediapipe.stores.s3_headers import SMALL, base64_of, encryption, full_checksum, info_of
 from mediapipe.stores.s3_multipart import put_in_parts
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+    from mediapipe.stores.s3_signed import FastPuts
 
 CHUNK = 1024 * 1024
 PROBE = f"{WORKING}/conditional-write-probe"
@@ -29,8 +31,12 @@ _PROBE_BODY = b"mediapipe asks here whether a second conditional write is refuse
 class Objects:
     """The objects of one bucket, by blocking calls; a ``key`` here is the whole one, prefix included."""
 
-    def __init__(self, client: S3Client, bucket: str, options: StoreOptions) -> None:
+    def __init__(
+        self, client: S3Client, bucket: str, options: StoreOptions, fast: FastPuts | None = None
+    ) -> None:
+        """``fast`` is the quick way of small puts, where there is one."""
         self._client = client
+        self._fast = fast
         self._bucket = bucket
         self._options = options
 
@@ -59,16 +65,16 @@ class Objects:
         self, key: str, body: BinaryIO, size: int, sha256: str, parameters: Mapping[str, Any]
     ) -> None:
         body.seek(0)
-        self._client.put_object(
-            Bucket=self._bucket,
-            Key=key,
-            Body=body,
-            ContentLength=size,
-            ChecksumAlgorithm="SHA256",  # Object Lock asks for the name of it, too
-            ChecksumSHA256=base64_of(sha256),
-            IfNoneMatch="*",
+        conditions = {
+            "ChecksumAlgorithm": "SHA256",  # Object Lock asks for the name of it, too
+            "ChecksumSHA256": base64_of(sha256),
+            "IfNoneMatch": "*",
             **parameters,
-        )
+        }
+        if self._fast is not None and size <= SMALL:
+            self._fast.put(key, body, size, sha256, conditions)
+            return
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentLength=size, **conditions)
 
     def _found(self, key: str, size: int, sha256: str) -> Same:
         """Compare what stands under a key that is taken with what was to be written."""

@@ -1,0 +1,196 @@
+"""The far sides of the transfer benchmarks: nginx as the platform and recordings host, nginx as an S3 that only takes.
+
+The sink answers as S3 does to whoever writes: a put is read to its end and answered, nothing is there yet, and the
+key that a client proves conditional writes with is taken. It keeps nothing, so that no disk is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.testclient import TestClient
+
+from mediapipe.sandbox.app import create_app
+from mediapipe.sandbox.config import SandboxConfig
+
+NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
+DAY = datetime(2026, 2, 14, tzinfo=UTC)
+KINDS = 10
+"""So many different recordings there are; calls take turns by the last digit of their id."""
+
+CONF = """\
+worker_processes {workers};
+error_log {folder}/error.log crit;
+pid {folder}/nginx.pid;
+daemon off;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  sendfile on;
+  keepalive_requests 1000000;
+  client_body_buffer_size 64k;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fast; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  client_max_body_size 0;
+  default_type application/octet-stream;
+  ssl_certificate {folder}/cert.pem;
+  ssl_certificate_key {folder}/key.pem;
+  ssl_session_cache shared:s:1m;
+  server {{
+    listen 127.0.0.1:{source} ssl;
+    root {folder}/www;
+    location = /v3/conversations/calls {{ default_type application/json; try_files /list/$arg_offset.json /list/end.json =404; }}
+    location ~ ^/v3/recordings/[0-9]*([0-9])$ {{ default_type audio/wav; try_files /kinds/$1.wav =404; }}
+    location /src/ {{ autoindex on; }}
+  }}
+  server {{
+    listen 127.0.0.1:{sink};
+    location / {{
+      if ($uri ~ conditional-write-probe) {{ return 412 '<?xml version="1.0"?><Error><Code>PreconditionFailed</Code></Error>'; }}
+      if ($request_method = HEAD) {{ return 404; }}
+      if ($request_method = GET) {{ return 200 '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>bucket</Name><KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>'; }}
+      add_header ETag '"d41d8cd98f00b204e9800998ecf8427e"';
+      add_header x-amz-request-id 1;
+      # Not 200: nginx would take If-None-Match for a reader's and say 304.
+      return 201;
+    }}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where they listen, and what is to be moved: files of ``src`` for tools that copy, calls for us."""
+
+    folder: Path
+    source: int
+    sink: int
+    calls: int
+    size: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every client is told: trust, addresses, made-up credentials."""
+        source = f"https://localhost:{self.source}"
+        return {
+            **os.environ,
+            "SSL_CERT_FILE": str(self.folder / "cert.pem"),
+            "CONVIRZA_V3_URL": f"{source}/v3",
+            "CONVIRZA_V3_TOKEN": "a-token",
+            "CONVIRZA_RECORDING_HOSTS": "localhost",
+            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{self.sink}",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",  # noqa: S105
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(folder: Path, calls: int, size: int) -> Iterator[Servers]:
+    """Serve so many recordings of so many bytes."""
+    folder.chmod(0o755)  # nginx gives up being root
+    servers = Servers(folder, free_port(), free_port(), calls, size)
+    _certificate(folder)
+    _contents(servers)
+    conf = folder / "nginx.conf"
+    conf.write_text(CONF.format(folder=folder, source=servers.source, sink=servers.sink, workers=2))
+    with subprocess.Popen([NGINX, "-p", str(folder), "-c", str(conf)], stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_for(servers.source)
+            _wait_for(servers.sink)
+            yield servers
+        finally:
+            process.terminate()
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(200):
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise RuntimeError("nginx did not start")
+
+
+def _certificate(folder: Path) -> None:
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+         "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")],
+        check=True, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _contents(servers: Servers) -> None:
+    """Write recordings, the API's pages, and the same files for tools that copy files."""
+    www = servers.folder / "www"
+    for name in ("kinds", "list", "src"):
+        (www / name).mkdir(parents=True)
+    for kind in range(KINDS):
+        (www / "kinds" / f"{kind}.wav").write_bytes(_recording(kind, servers.size))
+    config = SandboxConfig(
+        count=servers.calls, days=1, until=datetime(2026, 2, 15, tzinfo=UTC).date(), now=datetime(2026, 3, 1, tzinfo=UTC),
+        none_share=0, late_share=0, newest_late=0, wav_only=True, login_limit_per_minute=0, seconds_min=20,
+        seconds_max=20, url_seconds=10 * 365 * 86_400, public_url=f"https://localhost:{servers.source}",
+    )  # fmt: skip
+    ids = _pages(config, www / "list", servers)
+    for number, call_id in enumerate(ids):
+        os.link(www / "kinds" / f"{call_id[-1]}.wav", www / "src" / f"{number:06}.wav")
+        (www / "src" / f"{number:06}.json").write_bytes(b"{" + b" " * 1_900 + b"}")
+
+
+def _recording(kind: int, size: int) -> bytes:
+    data = os.urandom(1 << 20)
+    body = (data * (size // len(data) + 1))[: size - 44]
+    rate = 8000
+    head = b"RIFF" + (size - 8).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
+    head += (1).to_bytes(2, "little") * 2 + rate.to_bytes(4, "little") + (2 * rate).to_bytes(4, "little")
+    head += (2).to_bytes(2, "little") + (16).to_bytes(2, "little") + b"data" + (size - 44).to_bytes(4, "little")
+    return head + body
+
+
+def _pages(config: SandboxConfig, folder: Path, servers: Servers) -> list[str]:
+    """Let the sandbox write every page of the list once; return the calls' ids."""
+    ids: list[str] = []
+    with TestClient(create_app(config), base_url=f"https://localhost:{servers.source}") as client:
+        login = client.post(
+            "/v3-oauth/oauth/token", json={"email": config.email, "password": config.password}
+        ).json()
+        headers = {"Authorization": f"Bearer {login['access_token']}"}
+        while True:
+            query = {"start": "2026-02-13T00:00:00Z", "end": "2026-02-16T00:00:00Z", "limit": "200",
+                     "offset": str(len(ids)), "include": "recordings,tags,comments,custom_sources"}  # fmt: skip
+            page = client.get("/v3/conversations/calls", params=query, headers=headers).json()
+            for call in page["data"]["calls"]:
+                details = call["recording_details"]
+                # The length that the record claims is that of the file.
+                seconds = (servers.size - 44) / 16_000
+                details["duration"] = f"{int(seconds // 3600):02}:{int(seconds // 60 % 60):02}:{seconds % 60:05.2f}"
+                path = urlsplit(details["url"])
+                details["url"] = f"https://localhost:{servers.source}/v3/recordings/{call['call_id']}?{path.query}"
+            text = json.dumps(page)
+            if not page["data"]["calls"]:
+                (folder / "end.json").write_text(text)
+                return ids
+            (folder / f"{len(ids)}.json").write_text(text)
+            ids += [str(call["call_id"]) for call in page["data"]["calls"]]
