@@ -22,7 +22,8 @@ class Attempt:
 
     ``before`` are the ids that stood under its name then, ``nameless`` how many entries without id did;
     ``latest`` is when the last byte may have left, None before anything was sent. ``entry`` is what will
-    stand in the lock; its id is open until the platform names one.
+    stand in the lock; its id is open until the platform names one. ``accepted``: the platform clearly said
+    that it has it, so whatever its size is there, it is not a part.
     """
 
     key: str
@@ -30,6 +31,7 @@ class Attempt:
     before: frozenset[str] = frozenset()
     nameless: int = 0
     latest: datetime | None = None
+    accepted: bool = False
 
     def as_detail(self) -> dict[str, str]:
         """Return it as the ledger keeps it: text by name."""
@@ -46,6 +48,7 @@ class Attempt:
             "before": ",".join(sorted(self.before)),
             "nameless": str(self.nameless),
             "latest": "" if self.latest is None else self.latest.astimezone(UTC).isoformat(),
+            "accepted": "yes" if self.accepted else "",
             "id": one.prompt_id,
         }
         return {name: text for name, text in detail.items() if text}
@@ -76,6 +79,7 @@ def attempt_of(key: str, detail: Mapping[str, str]) -> Attempt | None:
         frozenset(detail.get("before", "").split(",")) - {""},
         int(detail.get("nameless", "0")),
         datetime.fromisoformat(latest) if latest else None,
+        "accepted" in detail,
     )
 
 
@@ -100,7 +104,7 @@ class Sight(StrEnum):
     FOUND = "found"
     """Exactly one entry is new, and nothing speaks against it."""
     HALF_MADE = "half_made"
-    """Exactly one is new, and has not the size that was sent."""
+    """Exactly one is new, has less than was sent, and nobody ever said that it had come."""
     NOTHING = "nothing"
     SEVERAL = "several"
     """Which of them is ours cannot be told; nothing is deleted."""
@@ -117,6 +121,13 @@ class Seen:
     def ids(self) -> str:
         """The new ids, for messages."""
         return ", ".join(one.prompt_id or "without id" for one in self.entries)
+
+    def other_size(self, attempt: Attempt) -> str:
+        """Say that the one entry has not the size that was sent; "" where it has, or none is shown."""
+        one, sent = self.entries[0], attempt.entry.bytes
+        if one.size is None or not sent or one.size == sent:
+            return ""
+        return f"id {one.prompt_id or '?'} has {one.size:,} bytes, {sent:,} were sent"
 
 
 def sight(attempt: Attempt, listed: Iterable[Listed], ours: Collection[str] = (), made: str = "") -> Seen:
@@ -145,7 +156,9 @@ def sight(attempt: Attempt, listed: Iterable[Listed], ours: Collection[str] = ()
         return Seen(Sight.FOUND, (one,))
     if made and one.prompt_id and not named:
         return Seen(Sight.NOTHING)  # another id than ours, and other audio: somebody else's
-    return Seen(Sight.HALF_MADE, (one,))
+    # Less than was sent is what the platform made of it, once it said that it has it.
+    taken = attempt.accepted or bool(made)
+    return Seen(Sight.FOUND if taken else Sight.HALF_MADE, (one,))
 
 
 def standing_entry(attempt: Attempt, one: Listed, *, now: str) -> Entry:

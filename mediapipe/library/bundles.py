@@ -1,25 +1,48 @@
 """Uploads of several prompts in one request, where the API takes them; one at a time elsewhere.
 
 Whoever comes first waits a moment for others of the same type, sends for all of them, and each gets the same
-answer: what came of its own prompt the list will tell. Who gives up, or may not begin, takes nobody along.
+answer: what came of its own prompt the list will tell. Who gives up, or may not begin, takes nobody along;
+and what was refused together may be sent alone, so that only the one that is bad is refused for good.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import anyio
 
 from mediapipe.convirza.prompts import PromptApi, PromptUpload
-from mediapipe.convirza.uploads import Answer, Unsure
-from mediapipe.errors import Fatal
+from mediapipe.convirza.uploads import Answer, Refused, Unsure
+from mediapipe.errors import Fatal, MediapipeError
 from mediapipe.library.words import PromptType
+from mediapipe.redact import redact
+
+log = logging.getLogger(__name__)
 
 GATHER_S = 0.05
 """How long the first of a bundle waits for others."""
 
 Begin = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a request came to, told to each upload that was in it.
+
+    ``counts`` is True for one of them alone: whoever counts answers counts it there. ``along`` says that
+    there were others, so that a refusal may be theirs.
+    """
+
+    answer: Answer
+    counts: bool = True
+    along: bool = False
+
+    @property
+    def refused_together(self) -> bool:
+        """It was refused, and which of them was meant is not known."""
+        return self.along and isinstance(self.answer, Refused)
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +69,12 @@ class _Bundle:
     begun: bool = False
     answer: Answer | None = None
     error: Exception | None = None
+    told: bool = False
+
+    def tell(self, answer: Answer) -> Sent:
+        """Return the answer for one more of its uploads."""
+        first, self.told = not self.told, True
+        return Sent(answer, first, len(self.members) > 1)
 
     async def begin(self) -> None:
         """Begin every upload, just before the first byte leaves."""
@@ -64,11 +93,18 @@ class Bundler:
     def __init__(self, api: PromptApi) -> None:
         self._api = api
         self._open: dict[PromptType, _Bundle] = {}
+        self._turn = anyio.Lock()
 
-    async def upload(self, upload: PromptUpload, begin: Begin) -> Answer:
-        """Send one prompt, maybe along with others; raises as the API's client does."""
+    async def upload(self, upload: PromptUpload, begin: Begin, *, alone: bool = False) -> Sent:
+        """Send one prompt, maybe along with others; ``alone`` sends it by itself, one such after another.
+
+        Raises as the API's client does, until the first byte may have left: from then on there is an answer.
+        """
         if self._api.batch == 1:
-            return await self._api.upload([upload], begin=begin)
+            return Sent(await self._request([upload], begin))
+        if alone:
+            async with self._turn:
+                return Sent(await self._request([upload], begin))
         while True:
             member = _Member(upload, begin)
             bundle = await self._along(member)
@@ -77,7 +113,27 @@ class Bundler:
             if bundle.error is not None:
                 raise bundle.error
             if bundle.answer is not None:
-                return bundle.answer
+                return bundle.tell(bundle.answer)
+
+    async def _request(self, uploads: Sequence[PromptUpload], begin: Begin) -> Answer:
+        """Send one request; an error while it is under way leaves open what came of it."""
+        begun = False
+
+        async def noted() -> None:
+            nonlocal begun
+            await begin()
+            begun = True
+
+        try:
+            return await self._api.upload(uploads, begin=noted)
+        except Fatal:
+            raise
+        except Exception as error:
+            if not begun:
+                raise
+            log.exception("%s: unexpected error while it was sent", uploads[0].name)
+            code = error.code if isinstance(error, MediapipeError) else "unexpected_error"
+            return Unsure(code, redact(str(error)))
 
     async def _along(self, member: _Member) -> _Bundle:
         """Join a bundle, or open one, and return it when it is done."""
@@ -108,7 +164,7 @@ class Bundler:
             self._close(kind, bundle)
             bundle.sending = True
             uploads = [member.upload for member in bundle.members]
-            bundle.answer = await self._api.upload(uploads, begin=bundle.begin)
+            bundle.answer = await self._request(uploads, bundle.begin)
         except Exception as error:
             # What one of them may not begin is that one's alone, unless nothing can be begun any more.
             one_s_own = any(member.error is error for member in bundle.members)

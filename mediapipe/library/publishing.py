@@ -18,19 +18,18 @@ from typing import assert_never
 import anyio
 
 from mediapipe.convirza.prompts import PromptApi, PromptUpload
-from mediapipe.convirza.uploads import Accepted, Answer, NotTaken, Refused, Unsure
-from mediapipe.errors import CredentialsError, Fatal, ItemError, MediapipeError, PlatformDown, Transient
-from mediapipe.items import Outcome, Verdict
+from mediapipe.convirza.uploads import Accepted, NotTaken, Refused, Unsure
+from mediapipe.errors import CredentialsError, Fatal, ItemError, PlatformDown, Transient
+from mediapipe.items import Outcome, Remark, Verdict
 from mediapipe.ledger.interface import Ledger, Scope
 from mediapipe.library.attempts import Attempt, Seen, Sight, sight, standing_entry
-from mediapipe.library.bundles import Bundler
+from mediapipe.library.bundles import Bundler, Sent
 from mediapipe.library.keeper import Keeper
 from mediapipe.library.lockfile import Entry, LibraryLock
 from mediapipe.library.plan import Change
 from mediapipe.library.releases import MEDIA_TYPES, Releases
 from mediapipe.library.words import Listed, PromptType
 from mediapipe.line import Finished, Job
-from mediapipe.redact import redact
 
 log = logging.getLogger(__name__)
 
@@ -127,15 +126,19 @@ class Publisher:
         await tools.releases.keep(ready.path, ready.entry.rendered_sha256, ready.entry.container)
         before = frozenset(self._before.get(job.claim.key, ()))
         attempt = Attempt(job.claim.key, ready.entry, before, self._nameless[job.claim.key])
-        for number in range(1, tools.attempts + 1):
-            answer, attempt = await self._send(job, ready, attempt)
-            finished = await self._after(answer, attempt, item, last=number == tools.attempts)
+        tries, alone = 0, False
+        while True:
+            sent, attempt = await self._send(job, ready, attempt, alone)
+            tries += not sent.refused_together  # whose fault that was is not known
+            finished = await self._after(sent, attempt, item, last=tries >= tools.attempts)
             if finished is not None:
                 return finished
-            log.info("%s is sent again: it is not listed", job.claim.key)
-        raise AssertionError("the last attempt always finishes")
+            alone = alone or sent.refused_together
+            log.info("%s is sent again%s: it is not listed", job.claim.key, " by itself" if alone else "")
 
-    async def _send(self, job: Job[Ready], ready: Ready, attempt: Attempt) -> tuple[Answer, Attempt]:
+    async def _send(
+        self, job: Job[Ready], ready: Ready, attempt: Attempt, alone: bool
+    ) -> tuple[Sent, Attempt]:
         begun = False
 
         async def begin() -> None:
@@ -144,37 +147,26 @@ class Publisher:
             await self.tools.ledger.intend(job.claim, attempt.as_detail())
             begun = True
 
-        try:
-            answer = await self.bundler.upload(ready.upload, begin)
-        except Fatal:
-            raise
-        except Exception as error:
-            if not begun:
-                raise
-            log.exception("%s: unexpected error while it was sent", job.claim.key)
-            code = error.code if isinstance(error, MediapipeError) else "unexpected_error"
-            answer = Unsure(code, redact(str(error)))
-        return answer, replace(attempt, latest=datetime.now(UTC)) if begun else attempt
+        sent = await self.bundler.upload(ready.upload, begin, alone=alone)
+        return sent, replace(attempt, latest=datetime.now(UTC)) if begun else attempt
 
-    async def _after(self, answer: Answer, attempt: Attempt, item: Outcome, *, last: bool) -> Finished | None:
+    async def _after(self, sent: Sent, attempt: Attempt, item: Outcome, *, last: bool) -> Finished | None:
         """Return the prompt's outcome by its answer and by the list; None to send it again."""
-        match answer:
+        fatal = self._counted(sent)
+        match sent.answer:
+            case Refused(code=code, message=message) if sent.refused_together and fatal is None:
+                # Some of them may have been taken, and only one may be bad: the others go by themselves.
+                return await self._seen(attempt, item, _Unseen(Unsure(code, message), last=False))
             case Refused(code=code, message=message):
-                self._unclear = 0
-                fatal = self._permission(message) if code == "forbidden" else None
                 return Finished(ended(item, Verdict.REJECTED, code, message), fatal=fatal)
-            case NotTaken(code=code, message=message, fatal=fatal):
-                return Finished(
-                    ended(item, Verdict.FAILED, code, message), fatal=fatal or self._down(message)
-                )
+            case NotTaken(code=code, message=message):
+                return Finished(ended(item, Verdict.FAILED, code, message), fatal=fatal)
             case Accepted(made=made):
-                self.accepted, self._unclear, self._forbidden = self.accepted + 1, 0, 0
                 unseen = _Unseen(Unsure("unverified", "accepted, and not listed"), last=True)
-                attempt = replace(attempt, entry=replace(attempt.entry, prompt_id=made))
-                return await self._seen(attempt, item, unseen)
-            case Unsure(message=message):
-                fatal = self._down(message)
-                unseen = _Unseen(answer, last=last or fatal is not None, fatal=fatal)
+                entry = replace(attempt.entry, prompt_id=made)
+                return await self._seen(replace(attempt, entry=entry, accepted=True), item, unseen)
+            case Unsure() as unsure:
+                unseen = _Unseen(unsure, last=last or fatal is not None, fatal=fatal)
                 return await self._seen(attempt, item, unseen)
             case _ as never:
                 assert_never(never)
@@ -194,9 +186,10 @@ class Publisher:
                     lambda lock: lock.standing(attempt.key, entry, now=self.tools.now(), there=self._there)
                 )
                 detail = replace(attempt, entry=entry).as_detail()
-                return Finished(
-                    replace(item, verdict=Verdict.DONE, message=f"id {entry.prompt_id or '?'}"), detail
-                )
+                done = ended(item, Verdict.DONE, "", f"id {entry.prompt_id or '?'}")
+                if remark := seen.other_size(attempt):
+                    done = replace(done, warnings=(*done.warnings, Remark("size_differs", remark)))
+                return Finished(done, detail)
             case Sight.NOTHING if not unseen.last:
                 return None
             case Sight.NOTHING:
@@ -218,7 +211,7 @@ class Publisher:
     async def _half_made(self, attempt: Attempt, seen: Seen, item: Outcome, last: bool) -> Finished | None:
         """Delete what only came in part, and have it sent again."""
         one = seen.entries[0]
-        said = f"id {one.prompt_id or '?'} has {one.size:,} bytes, {attempt.entry.bytes:,} were sent"
+        said = seen.other_size(attempt)
         if not self.tools.api.deletes or not one.prompt_id:
             return self._open(attempt, item, "half_made", f"{said}, and it cannot be deleted here")
         log.warning("%s: %s: it is deleted and sent again", attempt.key, said)
@@ -248,6 +241,24 @@ class Publisher:
                 return seen
             await anyio.sleep(min(pause, max(0.0, ends - anyio.current_time())))
             pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _counted(self, sent: Sent) -> Fatal | None:
+        """Count a request's answer, once for all that were in it; return the error that stops the run."""
+        match sent.answer:
+            case NotTaken(fatal=fatal) if fatal is not None:
+                return fatal
+            case _ if not sent.counts:
+                return None
+            case Accepted():
+                self.accepted, self._unclear, self._forbidden = self.accepted + 1, 0, 0
+                return None
+            case Refused(code=code, message=message):
+                self._unclear = 0
+                return self._permission(message) if code == "forbidden" else None
+            case NotTaken(message=message) | Unsure(message=message):
+                return self._down(message)
+            case _ as never:
+                assert_never(never)
 
     def _permission(self, message: str) -> Fatal | None:
         self._forbidden += 1

@@ -166,7 +166,8 @@ def _note(result: Recovered, attempt: Attempt, seen: Seen) -> None:
     said = f"{attempt.key}: an earlier run did not see its upload end"
     match seen.sight:
         case Sight.FOUND:
-            result.notes.append(f"{said}; it is there as id {seen.ids}")
+            size = seen.other_size(attempt)
+            result.notes.append(f"{said}; it is there as id {seen.ids}{f' ({size})' if size else ''}")
         case Sight.NOTHING:
             result.notes.append(f"{said}; nothing came of it")
         case Sight.HALF_MADE:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from starlette.responses import Response
 
 from mediapipe.items import Verdict
 from mediapipe.library.plan import Action
 from mediapipe.sandbox import FaultRule
+from mediapipe.sandbox.answers import Refusal, data_error, v2_error
 from tests.prompt_runs import Library, Ran, deploying
 
 
@@ -140,6 +143,85 @@ def test_somebody_else_s_upload_meanwhile_is_told_apart_or_left_alone(tmp_path: 
         it.vanish(str(it.there[it.key(0)][0].prompt_id))
         assert it.apply().code == 0
         it.equal()
+
+
+def test_an_account_that_keeps_its_own_form_keeps_every_upload(tmp_path: Path) -> None:
+    """What it lists is the size after it converted the audio: less than was sent."""
+    with deploying(tmp_path, count=5) as it:
+        library, add = it.sandbox.state.library, it.sandbox.state.library.add
+
+        def convert(kind: str, name: str, file: str, audio: bytes, *more: object, **other: object) -> object:
+            return add(kind, name, file, audio[: len(audio) // 3], *more, **other)  # type: ignore[arg-type]
+
+        library.add = convert  # type: ignore[method-assign, assignment]
+        ran = it.apply()
+        assert (ran.code, ran.counts) == (0, {"done": 5})
+        assert {tuple(one.code for one in outcome.warnings) for outcome in ran.outcomes} == {
+            ("size_differs",)
+        }
+        assert set(it.posted.values()) == {1}
+        assert len(it.there) == 5
+        assert it.plan().result.prepared.plan.empty
+
+
+# ── one bad file in an upload of several ────────────────────────────────────────────────────
+
+
+def picky(it: Library, refuse: Callable[[str], Response | None]) -> None:
+    """Let the account refuse a request at the file that ``refuse`` answers for; what came before it stays."""
+    library, add = it.sandbox.state.library, it.sandbox.state.library.add
+
+    def chosen(kind: str, name: str, *more: object, **other: object) -> object:
+        if (refused := refuse(name)) is not None:
+            raise Refusal(refused)
+        return add(kind, name, *more, **other)  # type: ignore[arg-type]
+
+    library.add = chosen  # type: ignore[method-assign, assignment]
+
+
+@pytest.mark.parametrize(
+    "answer", [data_error("Incorrect File Format"), v2_error(400, "no"), v2_error(413, "big")]
+)
+def test_one_bad_file_is_refused_alone(tmp_path: Path, answer: Response) -> None:
+    with deploying(tmp_path, count=20, prompts__api="v2") as it:
+        picky(it, lambda name: answer if name == "p007" else None)
+        ran = it.apply()
+        assert (ran.code, ran.counts) == (3, {"done": 19, "rejected": 1})
+        assert ran.told(Verdict.REJECTED) == {"prompt/p007"}
+        assert set(it.posted.values()) == {1}, "what was taken of the request was sent again"
+        assert it.posted.total() == 19
+
+
+def test_a_refusal_of_several_counts_once_towards_a_missing_permission(tmp_path: Path) -> None:
+    with deploying(tmp_path, count=15, prompts__api="v2") as it:
+        said = [v2_error(403, "Forbidden")]
+        picky(it, lambda name: said.pop() if said else None)
+        ran = it.apply()
+        assert (ran.code, ran.counts) == (0, {"done": 15})
+        once_each(it)
+
+
+def test_a_login_that_never_may_is_told_after_a_few_requests(tmp_path: Path) -> None:
+    with deploying(tmp_path, count=15, prompts__api="v2") as it:
+        requests: list[str] = []
+
+        def never(name: str) -> Response:
+            requests.append(name)
+            return v2_error(403, "Forbidden")
+
+        picky(it, never)
+        ran = it.apply()
+        assert ran.code == 4
+        assert len(requests) == 3
+        assert it.posted.total() == 0
+
+
+def test_a_lost_answer_to_several_counts_once_towards_a_platform_that_is_down(tmp_path: Path) -> None:
+    broken = fault("prompt_500_before", first=2)
+    with deploying(tmp_path, broken, count=15, prompts__api="v2", imports__uncertain_in_a_row=3) as it:
+        ran = it.apply()
+        assert (ran.code, ran.counts) == (0, {"done": 15})
+        once_each(it)
 
 
 @pytest.mark.parametrize("name", ["prompt_delete_500", "prompt_delete_then_drop", "prompt_delete_429"])

@@ -15,8 +15,9 @@ from mediapipe.library.words import Listed
 KEY = "prompt/a"
 
 
-def attempt(*before: str, nameless: int = 0, size: int = 100, made: str = "") -> Attempt:
-    return Attempt(KEY, Entry(made, "s", "r", "rendered", size, "wav"), frozenset(before), nameless)
+def attempt(*before: str, nameless: int = 0, size: int = 100, made: str = "", taken: bool = False) -> Attempt:
+    entry = Entry(made, "s", "r", "rendered", size, "wav")
+    return Attempt(KEY, entry, frozenset(before), nameless, accepted=taken)
 
 
 def there(*entries: tuple[str, int | None] | str) -> list[Listed]:
@@ -35,7 +36,12 @@ CASES = {
     "size not known here": (attempt(size=0), there(("2", 7)), "", Sight.FOUND, ["2"]),
     "two new": (attempt(), there("2", "3"), "", Sight.SEVERAL, ["2", "3"]),
     "two new, one of them named": (attempt(), there("2", "3"), "3", Sight.FOUND, ["3"]),
-    "two new, the named one smaller": (attempt(), there(("2", 100), ("3", 5)), "3", Sight.HALF_MADE, ["3"]),
+    "two new, the named one smaller": (attempt(), there(("2", 100), ("3", 5)), "3", Sight.FOUND, ["3"]),
+    "accepted, one new, smaller": (attempt(taken=True), there(("2", 5)), "", Sight.FOUND, ["2"]),
+    "accepted, smaller, without id": (attempt(taken=True), there(("", 5)), "", Sight.FOUND, [""]),
+    "smaller, another id": (attempt(made="3", taken=True), there(("2", 5)), "", Sight.NOTHING, []),
+    "accepted, two new": (attempt(taken=True), there(("2", 5), ("3", 100)), "", Sight.SEVERAL, ["2", "3"]),
+    "named in the ledger, smaller": (attempt(made="2"), there(("2", 5)), "", Sight.FOUND, ["2"]),
     "two new, another one named": (attempt(), there("2", "3"), "4", Sight.SEVERAL, ["2", "3"]),
     "named in the ledger": (attempt(made="3"), there("2", "3"), "", Sight.FOUND, ["3"]),
     "smaller, and not the named one": (attempt(made="3"), there(("2", 5)), "", Sight.NOTHING, []),
@@ -78,16 +84,24 @@ TEXT = st.text(st.characters(exclude_characters=","), min_size=1, max_size=9)
     st.none() | st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-7))])),
     TEXT,
     st.integers(0, 2**40),
+    st.booleans(),
 )
 def test_what_the_ledger_keeps_comes_back(
-    before: frozenset[str], nameless: int, latest: datetime | None, text: str, size: int
+    before: frozenset[str], nameless: int, latest: datetime | None, text: str, size: int, taken: bool
 ) -> None:
-    begun = Attempt(
-        KEY, Entry(text, "s", text, "sent", size, "wav", text, "en", "p"), before, nameless, latest
-    )
+    entry = Entry(text, "s", text, "sent", size, "wav", text, "en", "p")
+    begun = Attempt(KEY, entry, before, nameless, latest, taken)
     detail = begun.as_detail()
     assert all(isinstance(value, str) for value in detail.values())
     assert attempt_of(KEY, detail) == begun
+
+
+@pytest.mark.parametrize(("shown", "said"), [(100, ""), (None, ""), (99, "99 bytes, 100 were"), (101, "101")])
+def test_another_size_is_said(shown: int | None, said: str) -> None:
+    seen = sight(attempt(taken=True), there(("2", shown)))
+    assert said in seen.other_size(attempt())
+    assert bool(seen.other_size(attempt())) is bool(said)
+    assert seen.other_size(attempt(size=0)) == ""
 
 
 def test_a_row_that_never_came_so_far_is_no_attempt() -> None:

@@ -10,9 +10,9 @@ import anyio
 import pytest
 
 from mediapipe.convirza.prompts import PromptUpload
-from mediapipe.convirza.uploads import Accepted, Answer, Unsure
+from mediapipe.convirza.uploads import Accepted, Answer, Refused, Unsure
 from mediapipe.errors import Failed, LedgerUnavailable, Transient
-from mediapipe.library.bundles import GATHER_S, Begin, Bundler
+from mediapipe.library.bundles import GATHER_S, Begin, Bundler, Sent
 from mediapipe.library.words import PromptType
 
 pytestmark = pytest.mark.anyio
@@ -63,6 +63,8 @@ class Sender:
         loosely: Any = api
         self.bundler = Bundler(loosely)
         self.came: dict[str, Answer | Exception | str] = {}
+        self.sent: dict[str, Sent] = {}
+        self.alone: set[str] = set()
         self.begun: list[str] = []
         self.barred: dict[str, Exception] = {}
         self.scopes: dict[str, anyio.CancelScope] = {}
@@ -76,7 +78,8 @@ class Sender:
         self.came[name] = "cancelled"
         with anyio.CancelScope() as self.scopes[name]:
             try:
-                self.came[name] = await self.bundler.upload(upload(name, kind), begin)
+                sent = await self.bundler.upload(upload(name, kind), begin, alone=name in self.alone)
+                self.came[name], self.sent[name] = sent.answer, sent
             except Exception as error:
                 self.came[name] = error
 
@@ -123,14 +126,67 @@ async def test_types_go_apart() -> None:
     assert sorted(map(sorted, api.sent)) == [["p0", "p2", "p4"], ["p1", "p3", "p5"]]
 
 
-async def test_an_error_reaches_all_and_the_next_go_on() -> None:
+async def test_an_error_under_way_leaves_all_open_and_the_next_go_on() -> None:
     sender = Sender(api := Api())
     api.error = Transient("down", code="down")
     await sender.send_all(names(3))
-    assert [sender.came[name] for name in names(3)] == [api.error] * 3
+    assert [sender.came[name] for name in names(3)] == [Unsure("down", "down")] * 3
     api.error = None
     await sender.send_all(["again"])
     assert sender.came["again"] == Accepted(made="2")
+
+
+async def test_a_fatal_error_reaches_all_as_it_is() -> None:
+    sender = Sender(api := Api())
+    api.error = LedgerUnavailable("gone")
+    await sender.send_all(names(3))
+    assert [sender.came[name] for name in names(3)] == [api.error] * 3
+
+
+async def test_one_of_them_counts_the_answer_even_where_others_gave_up() -> None:
+    sender = Sender(api := Api(batch=4))
+    await sender.send_all(names(9))
+    assert [sum(sender.sent[name].counts for name in one) for one in api.sent] == [1, 1, 1]
+    assert [{sender.sent[name].along for name in one} for one in api.sent] == [{True}, {True}, {False}]
+    api.hold, api.left = anyio.Event(), anyio.Event()
+    later = [f"later {name}" for name in names(3)]
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for name in later:
+                tasks.start_soon(sender.send, name)
+            await api.left.wait()
+            sender.scopes[later[1]].cancel()
+            await anyio.wait_all_tasks_blocked()
+            api.hold.set()
+    assert sum(sender.sent[name].counts for name in later if name in sender.sent) == 1
+    assert sender.came[later[1]] == "cancelled"
+
+
+async def test_who_goes_alone_shares_neither_request_nor_time() -> None:
+    sender = Sender(api := Api())
+    sender.alone = set(names(4))
+    most = 0
+
+    async def watch() -> None:
+        nonlocal most
+        api.hold = anyio.Event()
+        await anyio.wait_all_tasks_blocked()
+        most = len(api.sent)
+        api.hold.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        tasks.start_soon(sender.send_all, names(4))
+    assert most == 1, "several were under way at once"
+    assert sorted(map(len, api.sent)) == [1, 1, 1, 1]
+    assert all(one.counts and not one.along for one in sender.sent.values())
+
+
+def test_what_was_refused_alone_was_refused_for_its_own_sake() -> None:
+    refused, taken = Refused("http_400", "no"), Accepted()
+    assert Sent(refused, along=True).refused_together
+    assert not Sent(refused).refused_together
+    assert not Sent(taken, along=True).refused_together
 
 
 async def test_one_that_may_not_begin_takes_nobody_along() -> None:

@@ -159,6 +159,22 @@ async def test_what_the_platform_keeps_in_a_larger_form_is_not_half_of_anything(
     it = bench([Accepted(made="8")], there(("8", 164)))
     outcome = await it.publish()
     assert (outcome.verdict, it.script.deleted) == (Verdict.DONE, [])
+    assert [one.code for one in outcome.warnings] == ["size_differs"]
+
+
+@pytest.mark.parametrize("made", ["8", ""])
+async def test_what_was_accepted_and_is_kept_smaller_is_done_with_a_remark(bench: Make, made: str) -> None:
+    it = bench([Accepted(made=made)], there(("8", 60)))
+    outcome = await it.publish()
+    assert (outcome.verdict, it.script.deleted, it.script.sent) == (Verdict.DONE, [], 1)
+    assert [one.code for one in outcome.warnings] == ["size_differs"]
+    assert "60 bytes, 100 were sent" in outcome.warnings[0].message
+    assert it.lock.prompts[KEY].prompt_id == "8"
+
+
+async def test_what_is_as_long_as_it_was_sent_has_no_remark(bench: Make) -> None:
+    outcome = await bench([Accepted(made="8")], there(("8", 100))).publish()
+    assert (outcome.verdict, outcome.warnings) == (Verdict.DONE, ())
 
 
 async def test_two_that_cannot_be_told_apart_are_left_and_not_sent_again(bench: Make) -> None:

@@ -74,7 +74,9 @@ class Bench:
     def holds(self, prompt_id: str, data: bytes = SENT, key: str = KEY) -> None:
         self.account.there[prompt_id] = key, data
 
-    async def begun(self, *before: str, key: str = KEY, made: str = "", let_go: bool = True) -> None:
+    async def begun(
+        self, *before: str, key: str = KEY, made: str = "", let_go: bool = True, accepted: bool = False
+    ) -> None:
         """Leave an upload behind that a run began."""
         entry = Entry(made, "source", "recipe", "sent", len(SENT), "wav")
         latest = datetime.now(UTC) - timedelta(minutes=5)
@@ -82,7 +84,8 @@ class Bench:
             SCOPE, [Want(key)], run_id="old", lease=timedelta(minutes=1), takes=frozenset(State)
         )
         assert isinstance(answers[0], Claim)
-        await self.ledger.intend(answers[0], Attempt(key, entry, frozenset(before), 0, latest).as_detail())
+        attempt = Attempt(key, entry, frozenset(before), 0, latest, accepted)
+        await self.ledger.intend(answers[0], attempt.as_detail())
         if let_go:
             await self.ledger.release(SCOPE, self.ledger.owner)
 
@@ -174,6 +177,17 @@ async def test_half_of_it_whose_deletion_fails_holds_up_nothing_else(bench: Benc
     again = await bench.recover()
     assert not again.unclear
     assert set(bench.account.there) == {"3"}
+
+
+async def test_what_was_accepted_and_is_kept_smaller_is_not_deleted(bench: Bench) -> None:
+    await bench.begun(accepted=True)
+    bench.holds("2", SENT[:5])
+    for found in (await foresee(bench.tools), await bench.recover()):
+        assert found.lock.prompts[KEY].prompt_id == "2"
+        assert "5 bytes, 10 were sent" in found.notes[0]
+        assert not found.half_made
+    assert set(bench.account.there) == {"2"}
+    assert await bench.state() is State.DONE
 
 
 async def test_several_are_left_alone_and_said(bench: Bench) -> None:
