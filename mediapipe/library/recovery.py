@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +20,8 @@ from mediapipe.library.words import Listed
 log = logging.getLogger(__name__)
 
 OPEN = frozenset({State.INTENDED, State.UNCERTAIN})
+PAGE = 500
+"""Attempts that are claimed, and settled, in one statement."""
 SECOND_LOOK_S = 2.0
 """Seconds between two readings of a list that lacks something."""
 
@@ -59,20 +61,41 @@ async def read_library(tools: Tools) -> list[Listed]:
 
 
 async def foresee(tools: Tools) -> Recovered:
-    """Return what a recovery would find; changes nothing anywhere."""
+    """Return what a recovery would find; changes nothing anywhere, and waits for nothing."""
     listed = await read_library(tools)
     result = Recovered(listed, tools.keeper.lock)
-    for attempt in await open_attempts(tools):
-        seen = sight(attempt, listed, result.lock.ids)
-        _note(result, attempt, seen)
+    here = _by_key(listed)
+    attempts = await open_attempts(tools)
+    living = bool(attempts) and bool(await tools.ledger.holders(tools.scope) - {tools.ledger.owner})
+    gone: set[str] = set()
+    for attempt in attempts:
+        seen = sight(attempt, here.get(attempt.key, ()), result.lock.ids)
+        _note(result, attempt, seen, _may_come(attempt, tools.lag, living))
         if seen.sight is Sight.FOUND:
             result.lock = _standing(result.lock, attempt, seen, tools.now())
         elif seen.sight is Sight.HALF_MADE:
             if _deletable(tools, seen):
-                result.listed = [one for one in result.listed if one is not seen.entries[0]]
+                gone.add(seen.entries[0].prompt_id)
             else:
                 result.unclear[attempt.key] = _left(seen, "it cannot be deleted here")
+    result.listed = [one for one in listed if one.prompt_id not in gone]
     return result
+
+
+def _by_key(listed: Sequence[Listed]) -> dict[str, list[Listed]]:
+    found: dict[str, list[Listed]] = {}
+    for one in listed:
+        found.setdefault(one.key, []).append(one)
+    return found
+
+
+def _may_come(attempt: Attempt, lag: timedelta, living: bool) -> str:
+    """Say in words why an upload that is not listed may be listed yet; "" when that is over."""
+    if living:
+        return "a run is at work that may be sending it"
+    if attempt.latest is not None and attempt.latest + lag > datetime.now(UTC):
+        return "it was sent just now"
+    return ""
 
 
 def _standing(lock: LibraryLock, attempt: Attempt, seen: Seen, now: str) -> LibraryLock:
@@ -103,18 +126,9 @@ async def recover(tools: Tools, run_id: str) -> Recovered:
     result = Recovered(listed, tools.keeper.lock)
     if not attempts:
         return result
-    answers = await tools.ledger.claim(
-        tools.scope, [Want(one.key) for one in attempts], run_id=run_id, lease=LEASE, takes=OPEN
-    )
-    receipts: list[Receipt] = []
-    for attempt, claim in zip(attempts, answers, strict=True):
-        if not isinstance(claim, Claim):
-            result.unclear[attempt.key] = "another run is working on it"
-            continue
-        seen = sight(attempt, listed, tools.keeper.lock.ids)
-        _note(result, attempt, seen)
-        receipts.append(await _settle(tools, result, claim, attempt, seen))
-    await tools.ledger.settle(receipts, run_id=run_id)
+    here = _by_key(listed)
+    for at in range(0, len(attempts), PAGE):
+        await _settle(tools, result, here, attempts[at : at + PAGE], run_id)
     if result.half_made:
         # What was deleted may go on being listed for a while.
         gone = {one.prompt_id for one in result.half_made}
@@ -134,17 +148,50 @@ async def _wait_for(attempts: Sequence[Attempt], lag: timedelta) -> None:
         await anyio.sleep(min(left, lag.total_seconds()))
 
 
-async def _settle(tools: Tools, result: Recovered, claim: Claim, attempt: Attempt, seen: Seen) -> Receipt:
+async def _settle(
+    tools: Tools,
+    result: Recovered,
+    here: Mapping[str, Sequence[Listed]],
+    attempts: Sequence[Attempt],
+    run_id: str,
+) -> None:
+    """Settle a page of attempts: one claim, one write of the lock, and one of the receipts after that."""
+    answers = await tools.ledger.claim(
+        tools.scope, [Want(one.key) for one in attempts], run_id=run_id, lease=LEASE, takes=OPEN
+    )
+    receipts: list[Receipt] = []
+    found: list[tuple[Attempt, Seen]] = []
+    ours = tools.keeper.lock.ids
+    for attempt, claim in zip(attempts, answers, strict=True):
+        if not isinstance(claim, Claim):
+            result.unclear[attempt.key] = "another run is working on it"
+            continue
+        seen = sight(attempt, here.get(attempt.key, ()), ours)
+        _note(result, attempt, seen)
+        if seen.sight is Sight.FOUND:
+            found.append((attempt, seen))
+        receipts.append(await _receipt(tools, result, claim, seen))
+    if found:
+        await tools.keeper.change(lambda lock: _all_standing(lock, found, tools.now()))
+    await tools.ledger.settle(receipts, run_id=run_id)
+
+
+def _all_standing(lock: LibraryLock, found: Iterable[tuple[Attempt, Seen]], now: str) -> LibraryLock:
+    for attempt, seen in found:
+        lock = _standing(lock, attempt, seen, now)
+    return lock
+
+
+async def _receipt(tools: Tools, result: Recovered, claim: Claim, seen: Seen) -> Receipt:
     match seen.sight:
         case Sight.FOUND:
-            await tools.keeper.change(lambda lock: _standing(lock, attempt, seen, tools.now()))
             return Receipt(claim, State.DONE)
         case Sight.HALF_MADE:
             return await _half_made(tools, result, claim, seen)
         case Sight.NOTHING:
             return Receipt(claim, State.FAILED, "not_there", "nothing came of it")
         case _:
-            return Receipt(claim, State.UNCERTAIN, "several", result.unclear.get(attempt.key, ""))
+            return Receipt(claim, State.UNCERTAIN, "several", result.unclear.get(claim.key, ""))
 
 
 async def _half_made(tools: Tools, result: Recovered, claim: Claim, seen: Seen) -> Receipt:
@@ -162,12 +209,14 @@ async def _half_made(tools: Tools, result: Recovered, claim: Claim, seen: Seen) 
     return Receipt(claim, State.UNCERTAIN, "half_made", said)
 
 
-def _note(result: Recovered, attempt: Attempt, seen: Seen) -> None:
+def _note(result: Recovered, attempt: Attempt, seen: Seen, may_come: str = "") -> None:
     said = f"{attempt.key}: an earlier run did not see its upload end"
     match seen.sight:
         case Sight.FOUND:
             size = seen.other_size(attempt)
             result.notes.append(f"{said}; it is there as id {seen.ids}{f' ({size})' if size else ''}")
+        case Sight.NOTHING if may_come:
+            result.notes.append(f"{said}; it is not listed, and may still turn up: {may_come}")
         case Sight.NOTHING:
             result.notes.append(f"{said}; nothing came of it")
         case Sight.HALF_MADE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ import anyio
 import pytest
 
 from mediapipe.errors import Failed
-from mediapipe.ledger.interface import Claim, Ledger, State, Want
+from mediapipe.ledger.interface import Claim, Ledger, Receipt, State, Want
 from mediapipe.ledger.open import open_ledger
 from mediapipe.library.attempts import Attempt
 from mediapipe.library.keeper import Keeper
@@ -276,6 +277,52 @@ async def test_an_attempt_from_the_future_is_waited_for_no_longer_than_the_lag(b
     await bench.ledger.release(SCOPE, bench.ledger.owner)
     with anyio.fail_after(5):
         await recover(replace(bench.tools, lag=timedelta(seconds=0.2)), "new")
+
+
+async def test_a_plan_does_not_give_up_what_was_sent_just_now(bench: Bench) -> None:
+    await bench.begun()
+    young = replace(bench.tools, lag=timedelta(minutes=10))  # it was sent five minutes ago
+    (note,) = (await foresee(young)).notes
+    assert "may still turn up: it was sent just now" in note
+    (note,) = (await foresee(bench.tools)).notes
+    assert note.endswith("nothing came of it")
+
+
+async def test_a_plan_does_not_give_up_what_a_living_run_may_be_sending(bench: Bench) -> None:
+    async with await open_ledger(f"sqlite:///{bench.folder / 'ledger.db'}", owner="there/1/x") as other:
+        await replace_ledger(bench, other).begun(let_go=False)
+        (note,) = (await foresee(bench.tools)).notes
+        assert "may still turn up: a run is at work" in note
+        await other.release(SCOPE, other.owner)
+    (note,) = (await foresee(bench.tools)).notes
+    assert note.endswith("nothing came of it")
+
+
+async def test_thousands_of_open_uploads_are_settled_in_little_time(bench: Bench) -> None:
+    keys = [f"prompt/p{number:04}" for number in range(2_000)]
+    entry = Entry("", "source", "recipe", "sent", len(SENT), "wav")
+    wants = [Want(key) for key in keys]
+    claims = await bench.ledger.claim(
+        SCOPE, wants, run_id="old", lease=timedelta(minutes=1), takes=frozenset(State)
+    )
+    receipts = [
+        Receipt(claim, State.UNCERTAIN, detail=Attempt(claim.key, entry).as_detail())
+        for claim in claims
+        if isinstance(claim, Claim)
+    ]
+    await bench.ledger.settle(receipts, run_id="old")
+    for number, key in enumerate(keys):
+        if number % 4:
+            bench.holds(str(number), SENT if number % 4 < 3 else SENT[:5], key)
+    with anyio.fail_after(15):
+        foreseen = await foresee(bench.tools)
+        found = await recover(bench.tools, "new")
+    states = Counter((await bench.ledger.peek(SCOPE, keys)).values())
+    assert states == {State.DONE: 1_000, State.FAILED: 1_000}
+    assert len(bench.lock.prompts) == len(bench.account.there) == 1_000
+    assert (len(found.half_made), len(found.notes)) == (500, 2_000)
+    assert foreseen.lock.prompts.keys() == found.lock.prompts.keys()
+    assert foreseen.listed == found.listed
 
 
 async def test_a_plan_writes_nothing(bench: Bench) -> None:
