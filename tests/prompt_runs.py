@@ -30,7 +30,7 @@ from mediapipe.jobs.rollback_prompts import RolledBack, rollback_prompts
 from mediapipe.library.lockfile import NAME, LibraryLock, LockFile
 from mediapipe.library.plan import Action, Choices
 from mediapipe.library.planfile import SavedPlan
-from mediapipe.library.preparing import Wishes
+from mediapipe.library.preparing import Prepared, Wishes
 from mediapipe.library.releases import Release
 from mediapipe.liveness import alive, new_run_id, owner_of
 from mediapipe.manifest.prompts import read_prompts
@@ -56,8 +56,14 @@ Cells = dict[str, str]
 class Nearby(AudioWorkers):
     """The audio engine in this process: the same work, and nothing to wait for."""
 
+    meanwhile: Callable[[Any], object] | None = None
+    """Called once a prompt was judged, before anybody else hears of it."""
+
     async def _run(self, work: Any, request: Any, path: Path) -> Any:
-        return await anyio.to_thread.run_sync(master, request)
+        judged = await anyio.to_thread.run_sync(master, request)
+        if self.meanwhile is not None:
+            self.meanwhile(request)
+        return judged
 
 
 def spoken(count: int) -> list[Path]:
@@ -194,12 +200,27 @@ class Library:
         planned = self._run(work, more)
         return Ran(planned.exit_code, outcomes, planned)
 
-    def apply(self, saved: SavedPlan | None = None, **more: Any) -> Ran:
-        """Apply; ``more`` as for a plan."""
+    def apply(
+        self,
+        saved: SavedPlan | None = None,
+        *,
+        show: Callable[[Prepared], None] | None = None,
+        meanwhile: Callable[[Any], object] | None = None,
+        **more: Any,
+    ) -> Ran:
+        """Apply; ``more`` as for a plan.
+
+        ``show`` is called with the plan before anything of it is done, ``meanwhile`` with each request to the
+        engine once that has judged.
+        """
         outcomes: list[Outcome] = []
 
         async def work(services: PromptServices, run_id: str, wishes: Wishes) -> Applied:
-            return await apply_prompts(services, ApplyAsk(wishes, saved), run_id=run_id, sink=outcomes.append)
+            if meanwhile is not None:
+                assert isinstance(services.studio.audio, Nearby)
+                services.studio.audio.meanwhile = meanwhile
+            ask = ApplyAsk(wishes, saved)
+            return await apply_prompts(services, ask, run_id=run_id, sink=outcomes.append, show=show)
 
         applied = self._run(work, more)
         return Ran(applied.exit_code, outcomes, applied)

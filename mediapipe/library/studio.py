@@ -7,12 +7,14 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import anyio.to_thread
+
 from mediapipe.audio.facts import Finding, Level
 from mediapipe.audio.mastering import Mastered, MasterRequest, output_name
 from mediapipe.audio.requests import ProbeRequest
 from mediapipe.audio.targets import Target
 from mediapipe.audio.workers import AudioWorkers
-from mediapipe.errors import Failed
+from mediapipe.errors import DiskFull, Failed
 from mediapipe.items import Outcome, Remark, Verdict
 from mediapipe.library.attempts import entry_of
 from mediapipe.library.desired import Desired
@@ -20,7 +22,10 @@ from mediapipe.library.outliers import Outlier, find_outliers
 from mediapipe.library.plan import Change
 from mediapipe.library.publishing import Ready, about, ended
 from mediapipe.line import Ending
+from mediapipe.running import FULL
 from mediapipe.survey import Looked, Survey, survey
+
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +125,12 @@ class Studio:
         output = mastered.output
         facts = output.facts if output else mastered.source
         entry = entry_of(wanted, sha256=facts.sha256, size=facts.size, container=facts.container)
-        ready = Ready(change, output.path if output else wanted.path, entry)
-        return Rendered(change, item, ready, mastered)
+        path = output.path if output else await self._copied(change.key, wanted.path, facts.sha256)
+        return Rendered(change, item, Ready(change, path, entry), mastered)
+
+    async def _copied(self, key: str, source: Path, sha256: str) -> Path:
+        """Return a copy of what was judged and goes as it is: the source may change until it is sent."""
+        return await anyio.to_thread.run_sync(_copy, source, self.folder / f"{_stem(key)}.as-is", sha256)
 
     def _request(self, change: Change, wanted: Desired, envelope: bool) -> MasterRequest:
         if wanted.path is None or wanted.profile is None:
@@ -129,10 +138,33 @@ class Studio:
         probe = ProbeRequest(
             wanted.path, raw_format=self.raw_format, max_seconds=self.max_seconds, envelope=envelope
         )
-        # By the key's hash: names may be long, and hold what this disk does not take.
-        stem = hashlib.sha256(wanted.key.encode("utf-8", "surrogatepass")).hexdigest()
-        path = self.folder / output_name(stem, wanted.profile)
+        path = self.folder / output_name(_stem(wanted.key), wanted.profile)
         return MasterRequest(probe, wanted.profile, self.target, path, as_is=wanted.as_is, envelope=envelope)
+
+
+def _stem(key: str) -> str:
+    """Return a name for a prompt's file by its key's hash: keys may be long, and hold what no disk takes."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _copy(source: Path, path: Path, sha256: str) -> Path:
+    """Copy a file whose hash has to be this one; raises ``Failed``, or ``DiskFull``. Blocking."""
+    digest = hashlib.sha256()
+    try:
+        with source.open("rb") as file, path.open("wb") as copy:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+                copy.write(piece)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        if error.errno in FULL:
+            raise DiskFull(f"no room left to write {path}") from None
+        said = f"it cannot be copied: {error.strerror or error}"
+        raise Failed(said, code="unreadable") from None
+    if digest.hexdigest() != sha256:
+        path.unlink()
+        raise Failed("its audio changed while it was judged", code="source_changed")
+    return path
 
 
 def _remark(one: Finding) -> Remark:

@@ -11,6 +11,7 @@ from mediapipe.items import Verdict
 from mediapipe.library.lockfile import NAME
 from mediapipe.library.plan import Action
 from mediapipe.library.planfile import load_plan, save_plan
+from mediapipe.library.preparing import Prepared
 from mediapipe.prompt_services import library_of
 from mediapipe.sandbox import Endpoint, FaultRule
 from tests.audio.sources import prompts
@@ -379,6 +380,29 @@ def test_as_is_sends_the_very_bytes(tmp_path: Path) -> None:
         assert entry.rendered_sha256 == entry.source_sha256
         rendered = it.apply(prompts__as_is=False)
         assert rendered.of(Action.REPLACE) == {it.key(0), it.key(1)}
+
+
+def test_as_is_sends_what_was_judged_though_its_file_changes_before_it_is_sent(tmp_path: Path) -> None:
+    with deploying(tmp_path, count=2, prompts__as_is=True) as it:
+        before = {it.key(number): it.audio(number).read_bytes() for number in (0, 1)}
+
+        def change(prepared: Prepared) -> None:
+            it.change(0)
+            it.audio(1).unlink()
+
+        ran = it.apply(show=change)
+        assert (ran.code, ran.counts) == (0, {"done": 2})
+        for key, entry in it.lock.prompts.items():
+            assert it.bytes_of(entry.prompt_id) == before[key]
+        it.audio(1).write_bytes(before[it.key(1)])
+        assert it.plan().of(Action.REPLACE) == {it.key(0)}, "what is there now is not what was sent"
+
+
+def test_as_is_holds_back_what_changes_while_it_is_judged(tmp_path: Path) -> None:
+    with deploying(tmp_path, count=2, prompts__as_is=True) as it:
+        ran = it.apply(meanwhile=lambda request: it.change(0) if request.probe.path == it.audio(0) else None)
+        assert (ran.code, ran.told(Verdict.FAILED, "source_changed")) == (3, {it.key(0)})
+        assert it.posted.total() == 0
 
 
 def test_a_login_that_may_not_create_stops_with_its_own_code(tmp_path: Path) -> None:
