@@ -36,6 +36,7 @@ from mediapipe.convirza.tokens import ReadyToken, TokenCache, TokenManager
 from mediapipe.convirza.v2 import V2, Posting
 from mediapipe.convirza.v3 import V3
 from mediapipe.convirza.wired import wire_of, wired
+from mediapipe.crew import Crew, processes_of
 from mediapipe.errors import CredentialsError, UsageError
 from mediapipe.existing import Existing
 from mediapipe.layout import Layout
@@ -60,7 +61,8 @@ from mediapipe.sources import resolve_secret
 from mediapipe.stores.interface import Store
 from mediapipe.stores.open import open_store
 from mediapipe.stores.s3_source import S3Source
-from mediapipe.transfer import Tools
+from mediapipe.transfer import Kept, NeedsGrant, Tools, Transfer, transfer
+from mediapipe.wire import Wire
 
 PROVEN = "destination_proven"
 API_CONNECTIONS = 4
@@ -272,6 +274,56 @@ class ArchiveServices:
     lookback: timedelta
     settle: timedelta
     runs_dir: Path
+    crew: Crew | None = None
+
+    async def transfer(self, task: Transfer) -> Kept | NeedsGrant:
+        """Keep one recording, in this process or in one of the crew's."""
+        return await (self.crew.transfer(task) if self.crew is not None else transfer(task, self.tools))
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """All that a transfer process needs to know: the settings in force, and how many threads it has."""
+
+    settings: Settings
+    threads: int
+
+
+@asynccontextmanager
+async def opened_transfers(setup: Setup, store: Store, wire: Wire) -> AsyncGenerator[Tools, None]:
+    """Open what one thread of a transfer process works with; nothing of it waits for another thread.
+
+    Concurrency and pauses are the parent's to say: here everybody has one thing in hand.
+    """
+    settings = setup.settings
+    timeouts = _timeouts(settings, settings.pace.stall_timeout)
+    async with open_http(timeouts, connections=1, transport=wired(wire)) as http:
+        yield _transfer_tools(settings, http, store, Pacer(AdaptiveLimit(1), Pause()))
+
+
+def shared_transfers(setup: Setup) -> tuple[Store, Wire]:
+    """Return what the threads of a transfer process share: connections, and the destination."""
+    settings = setup.settings
+    if not settings.archive.dest:
+        raise UsageError("no destination is given")
+    wire = wire_of(_timeouts(settings, settings.pace.stall_timeout), setup.threads)
+    return open_store(settings.archive.dest, settings.store, inline=True), wire
+
+
+def _transfer_tools(settings: Settings, http: HttpClient, store: Store, pacer: Pacer) -> Tools:
+    archive, ours, retry = settings.archive, settings.convirza, retry_of(settings)
+    hosts = HostPolicy.of(
+        ours.recording_hosts, (ours.v3_url, ours.v3_oauth_url, ours.v2_url, ours.v2_oauth_url)
+    )
+    return Tools(
+        downloader=Downloader(http, hosts, pacer, retry, max_bytes=archive.max_recording_bytes),
+        store=store,
+        layout=Layout(archive.layout),
+        retry=retry,
+        budget=ByteBudget(archive.spool_budget),
+        spool_memory=archive.spool_memory,
+        keep_unreadable=archive.keep_unreadable,
+    )
 
 
 @asynccontextmanager
@@ -289,12 +341,10 @@ async def open_archive(
             open_http(timeouts, connections=settings.workers, transport=fast)
         )
         retry, archive = retry_of(settings), settings.archive
-        ours = settings.convirza
-        hosts = HostPolicy.of(
-            ours.recording_hosts, (ours.v3_url, ours.v3_oauth_url, ours.v2_url, ours.v2_oauth_url)
-        )
         downloads = Pacer(AdaptiveLimit(settings.workers), platform.pause)
-        layout = Layout(archive.layout)
+        tools = _transfer_tools(settings, http, store, downloads)
+        crew = _crew(settings, tools, platform.pause)
+        stack.callback(crew.close)
         yield ArchiveServices(
             platform=platform,
             grants=Grants(
@@ -302,16 +352,8 @@ async def open_archive(
                 margin=archive.url_margin,
                 capacity=max(1024, 4 * archive.page_size),
             ),
-            tools=Tools(
-                downloader=Downloader(http, hosts, downloads, retry, max_bytes=archive.max_recording_bytes),
-                store=store,
-                layout=layout,
-                retry=retry,
-                budget=ByteBudget(archive.spool_budget),
-                spool_memory=archive.spool_memory,
-                keep_unreadable=archive.keep_unreadable,
-            ),
-            existing=Existing(store, layout, retry),
+            tools=tools,
+            existing=Existing(store, tools.layout, retry),
             ledger=ledger,
             scope=Scope(job, account_of(settings), store.url),
             rules=Rules(
@@ -326,7 +368,22 @@ async def open_archive(
             lookback=archive.lookback,
             settle=archive.settle,
             runs_dir=settings.runs_dir,
+            crew=crew,
         )
+
+
+def _crew(settings: Settings, tools: Tools, pause: Pause) -> Crew:
+    """Return the crew of a run: its members share the machine's cores, and the run's workers."""
+    processes = min(processes_of(settings.archive.processes), settings.workers)
+    threads = -(-settings.workers // processes)
+    # A budget of the whole run, of which each member has its part.
+    part = max(settings.archive.spool_budget // processes, settings.archive.spool_memory)
+    theirs = settings.model_copy(
+        update={"archive": settings.archive.model_copy(update={"spool_budget": part})}
+    )
+    # A turn of its own: what is done here has its turn from the downloader.
+    pacer = Pacer(AdaptiveLimit(settings.workers), pause)
+    return Crew(Setup(theirs, threads), processes, lambda task: transfer(task, tools), pacer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,7 @@ class ArchiveSettings(BaseModel):
     page_size: int = Field(200, description="calls asked for at once", ge=1, le=200)
     url_margin: Seconds = Field(60.0, description="a URL is renewed so long before it expires", ge=0, le=3600)
     url_budget: int = Field(3, description="URLs asked for one recording before it fails", ge=1, le=20)
+    processes: int = Field(0, description="processes that transfer; 0 is one per core", ge=0, le=64)
     spool_memory: Bytes = Field(4 * 2**20, description="bytes of a recording kept in memory", ge=0)
     spool_budget: Bytes = Field(512 * 2**20, description="bytes of all recordings in flight", ge=2**20)
     max_recording_bytes: Bytes = Field(5 * 10**9, description="a longer recording fails", ge=1)

@@ -25,7 +25,7 @@ from mediapipe.report.summary import exit_code
 from mediapipe.services import ArchiveServices, prove_destination, release_dead
 from mediapipe.shards import Shard
 from mediapipe.spans import Span, show
-from mediapipe.transfer import Kept, Transfer, transfer
+from mediapipe.transfer import Kept, Transfer
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class ArchiveRecordings:
                 raise Failed(
                     "the call has another recording now; the next run takes it", code="recording_changed"
                 )
-            result = await transfer(self._task(call, recording, present), self._services.tools)
+            result = await self._services.transfer(self._task(call, recording, present))
             if isinstance(result, Kept):
                 return _kept(job.claim.key, result, tries)
             said = f"{result.reason}: {result.message}"
@@ -225,7 +225,7 @@ async def archive(
         ending = await run(line, services.ledger, count, signals=signals)
     if stop is not None and stop():
         ending = replace(ending, interrupted=True)
-    if ending.fatal is not None or ending.interrupted:
+    if (ending.fatal is not None or ending.interrupted) and not (ask.piece is not None and ask.piece.rest):
         _name_the_rest(findings, request)
     code = exit_code(
         tally, unproven=bool(findings.unsettled), interrupted=ending.interrupted, fatal=ending.fatal

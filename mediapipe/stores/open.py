@@ -18,10 +18,11 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _ALLOWED = "give s3://bucket/prefix, file:///folder or a path (./name for one with a colon)"
 
 
-def open_store(dest: str, options: StoreOptions | None = None) -> Store:
+def open_store(dest: str, options: StoreOptions | None = None, *, inline: bool = False) -> Store:
     """Return the store that ``dest`` names: ``s3://bucket/prefix``, ``file:///folder`` or a plain path.
 
-    Nothing is read or written yet. A store's own ``url`` is a valid ``dest``. Raises ``UsageError`` for
+    ``inline``: calls may block their thread, which has nothing else to do. Nothing is read or written yet.
+    A store's own ``url`` is a valid ``dest``. Raises ``UsageError`` for
     anything else.
     """
     if not dest.strip() or "\x00" in dest:
@@ -33,7 +34,7 @@ def open_store(dest: str, options: StoreOptions | None = None) -> Store:
         case "file":
             return FolderStore(_folder(dest))
         case "s3":
-            return _open_s3(dest, options or StoreOptions())
+            return _open_s3(dest, options or StoreOptions(), inline=inline)
         case other:
             raise UsageError(f"no store is known for {other}: destinations", hint=_ALLOWED)
 
@@ -50,7 +51,7 @@ def _folder(dest: str) -> Path:
     return Path(path)
 
 
-def _open_s3(dest: str, options: StoreOptions) -> Store:
+def _open_s3(dest: str, options: StoreOptions, *, inline: bool) -> Store:
     place, _, endpoint = dest[len("s3://") :].partition("?endpoint=")
     bucket, _, prefix = place.partition("/")
     prefix = prefix.strip("/")
@@ -66,7 +67,7 @@ def _open_s3(dest: str, options: StoreOptions) -> Store:
     # boto3 takes half a second to import; only those who use S3 pay for it.
     from mediapipe.stores.s3 import S3Store
 
-    store = S3Store(bucket, prefix, options)
+    store = S3Store(bucket, prefix, options, inline=inline)
     if endpoint and not store.url.endswith(f"?endpoint={endpoint}"):
         raise UsageError(
             f"the destination is at {redact(endpoint)}, but {redact(store.url)} is what is set up",

@@ -1,0 +1,69 @@
+"""One process of the crew: threads that each do one transfer at a time, without leaving their thread.
+
+A thread has an event loop of its own in which every read and write blocks: nothing else has to go on there,
+and the hop to another thread, that a loop shared by many needs for each of them, falls away.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+from typing import IO
+
+import anyio
+
+from mediapipe.crew import read_frame, write_frame
+from mediapipe.errors import Failed, MediapipeError
+from mediapipe.redact import redact
+from mediapipe.services import Setup, opened_transfers, shared_transfers
+from mediapipe.transfer import Tools, Transfer, transfer
+
+Tasks = queue.SimpleQueue[tuple[int, Transfer] | None]
+
+
+def main() -> None:
+    """Work until stdin ends, which it does with the parent."""
+    # The first signal drains the run; a terminal sends it to the whole group, and what is in hand must end.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever prints must not get between the results
+    setup: Setup = read_frame(sys.stdin.buffer)
+    tasks: Tasks = queue.SimpleQueue()
+    lock = threading.Lock()
+    store, wire = shared_transfers(setup)
+    for _ in range(setup.threads):
+
+        async def serve() -> None:
+            async with opened_transfers(setup, store, wire) as tools:
+                await _serve(tools, tasks, out, lock)
+
+        threading.Thread(target=anyio.run, args=(serve,), daemon=True).start()
+    with lock:
+        write_frame(out, None)
+    try:
+        while True:
+            tasks.put(read_frame(sys.stdin.buffer))
+    except EOFError:
+        os._exit(0)
+
+
+async def _serve(tools: Tools, tasks: Tasks, out: IO[bytes], lock: threading.Lock) -> None:
+    while (task := tasks.get()) is not None:
+        number, wanted = task
+        value: object
+        try:
+            value = await transfer(wanted, tools)
+        except MediapipeError as error:
+            value = error
+        except Exception as error:
+            value = Failed(redact(f"{error!r}"), code="unexpected_error")
+        with lock:
+            write_frame(out, (number, value))
+
+
+if __name__ == "__main__":
+    main()
