@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
 
-from mediapipe.errors import ItemError, Transient, UsageError
+from mediapipe.errors import Fatal, ItemError, Transient, UsageError
 from mediapipe.exclusive import still_ours
 from mediapipe.items import Outcome, Tally, Verdict
 from mediapipe.ledger.interface import Claim, State, Want
@@ -15,7 +15,7 @@ from mediapipe.library.bundles import Bundler
 from mediapipe.library.lockfile import Entry, LibraryLock
 from mediapipe.library.plan import Action, Change, Plan
 from mediapipe.library.preparing import foreseen
-from mediapipe.library.pruning import Pruner
+from mediapipe.library.pruning import Pruner, look_once_more
 from mediapipe.library.publishing import Publisher, Ready, Tools, about
 from mediapipe.library.recovery import Recovered
 from mediapipe.library.releases import Release, Released, difference, released
@@ -75,7 +75,7 @@ class Deployment:
             await self._adopt(change.key, _adopted(plan, found, change))
             self._count(replace(about(change), verdict=Verdict.DONE, reason="adopted", message=change.reason))
         await self._upload(found, ready)
-        await self._prune(plan.of(Action.DELETE))
+        await self._prune(plan)
         if self.result.ending.fatal is None:
             await self._release(note)
         return self.result
@@ -104,11 +104,31 @@ class Deployment:
         workers = self.workers * self.tools.api.batch
         await self._run(source, Stage("upload", publisher.publish, workers), sink)
 
-    async def _prune(self, changes: Sequence[Change]) -> None:
+    async def _prune(self, plan: Plan) -> None:
+        changes = plan.of(Action.DELETE)
         if not changes or self.result.over:
             return
         if missing := sum(self.result.tally[one] for one in _NOT_UP):
             self.result.notes.append(f"nothing was pruned: {missing:,} prompts did not go up")
+            return
+        try:
+            looked = await look_once_more(self.tools, plan)
+        except Fatal as error:
+            self.result.ending = replace(self.result.ending, fatal=error)
+            return
+        except (Transient, ItemError) as error:
+            said = f"it is kept: whether a route mentions it by now cannot be seen: {error}"
+            for one in changes:
+                self._count(Outcome(one.key, Verdict.FAILED, error.code, said))
+            self.result.notes.append(f"nothing was pruned: the routes cannot be seen: {error}")
+            return
+        self.result.notes += looked.notes
+        for one in looked.kept:
+            self._count(Outcome(one.key, Verdict.SKIPPED, "keep", one.reason))
+        await self._delete(looked.going)
+
+    async def _delete(self, changes: Sequence[Change]) -> None:
+        if not changes:
             return
 
         async def source() -> AsyncGenerator[Sequence[LineEntry[Change]], None]:

@@ -101,7 +101,7 @@ class Plan:
 
     ``lock`` is the section as it is before anything is uploaded: without what is no longer in the account,
     with what ``remove`` makes superseded. ``waiting`` are superseded ones that stay until they are pruned;
-    ``foreign`` is what nobody here put there.
+    ``foreign`` is what nobody here put there. With ``force`` it is deleted though a route mentions it.
     """
 
     changes: tuple[Change, ...]
@@ -110,6 +110,7 @@ class Plan:
     foreign: tuple[Listed, ...] = ()
     routes: Routes | None = None
     notes: tuple[str, ...] = ()
+    force: bool = False
 
     def of(self, *actions: Action) -> list[Change]:
         """Return the changes of these kinds."""

@@ -124,6 +124,7 @@ def make_plan(
         tuple(one for one in strangers if one.prompt_id not in going),
         routes,
         tuple(_notes(case, bool(going))),
+        choices.force,
     )
 
 
@@ -245,22 +246,16 @@ def _foreign(case: _Case, lock: LibraryLock) -> list[Listed]:
 
 
 def _deletion(case: _Case, key: str, prompt_id: str, reason: str) -> Change:
-    mentions = case.routes.of(prompt_id) if case.routes is not None else ()
-    if mentions and not case.choices.force:
-        kept = f"{_named(case, prompt_id)} mentions id {prompt_id}; --force deletes it all the same"
+    named = case.routes.named(prompt_id) if case.routes is not None else ""
+    if named and not case.choices.force:
+        kept = f"{named} mentions id {prompt_id}; --force deletes it all the same"
         return Change(Action.KEEP, key, kept, prompt_id)
     return Change(Action.DELETE, key, reason, prompt_id)
 
 
-def _named(case: _Case, prompt_id: str) -> str:
-    mentions = case.routes.of(prompt_id) if case.routes is not None else ()
-    more = f" and {len(mentions) - 3} more" if len(mentions) > 3 else ""
-    return f"route {', '.join(str(one) for one in mentions[:3])}{more}"
-
-
 def _played_on(case: _Case, prompt_id: str) -> Iterator[str]:
-    if case.routes is not None and case.routes.of(prompt_id):
-        yield f"{_named(case, prompt_id)} goes on playing id {prompt_id} until it is pointed to the new one"
+    if case.routes is not None and (named := case.routes.named(prompt_id)):
+        yield f"{named} goes on playing id {prompt_id} until it is pointed to the new one"
 
 
 def _renames(case: _Case, changes: Sequence[Change], desired: Sequence[Desired]) -> Iterator[Change]:

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import anyio
 
 from mediapipe.errors import Failed
 from mediapipe.items import Outcome, Verdict
-from mediapipe.library.plan import Change
+from mediapipe.library.plan import Action, Change, Plan
 from mediapipe.library.publishing import FIRST_LOOK_S, LONGEST_PAUSE_S, Tools, ended
 from mediapipe.line import Finished, Job
+
+
+@dataclass(slots=True)
+class Pruning:
+    """What is deleted after all, what is kept since a route mentions it by now, and what is to be said."""
+
+    going: list[Change] = field(default_factory=list)
+    kept: list[Change] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+async def look_once_more(tools: Tools, plan: Plan) -> Pruning:
+    """Return what of a plan is to be deleted still: between planning and now lies the rendering of a set.
+
+    Asks for the routes once, for all of it. Raises as ``PromptApi.routes`` does.
+    """
+    changes: Sequence[Change] = plan.of(Action.DELETE)
+    if plan.force or not changes:
+        return Pruning(list(changes))
+    routes, result = await tools.api.routes(), Pruning()
+    if not routes.visible and plan.routes is not None and plan.routes.visible:
+        result.notes.append(f"whether a route mentions what is deleted cannot be seen now: {routes.why}")
+    for change in changes:
+        if named := routes.named(change.prompt_id):
+            why = f"{named} mentions id {change.prompt_id} by now; --force deletes it all the same"
+            result.kept.append(replace(change, action=Action.KEEP, reason=why))
+            result.notes.append(f"{change.key} is kept: {why}")
+        else:
+            result.going.append(change)
+    return result
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,3 +63,9 @@ class Routes:
     def of(self, prompt_id: str) -> tuple[Mention, ...]:
         """Return the routes that mention a prompt."""
         return self.mentions.get(prompt_id, ()) if prompt_id else ()
+
+    def named(self, prompt_id: str) -> str:
+        """Say which routes those are, the first three by name; "" where there are none."""
+        mentions = self.of(prompt_id)
+        more = f" and {len(mentions) - 3} more" if len(mentions) > 3 else ""
+        return f"route {', '.join(str(one) for one in mentions[:3])}{more}" if mentions else ""

@@ -296,6 +296,77 @@ def test_what_a_route_mentions_is_kept_without_force(tmp_path: Path) -> None:
         it.equal()
 
 
+def test_what_a_route_came_to_mention_since_the_plan_is_kept(tmp_path: Path) -> None:
+    """Between plan and pruning lies the rendering of a whole set, and somebody may provision a route."""
+    with deploying(tmp_path, count=4) as it:
+        it.apply()
+        keys = [it.key(number) for number in (0, 1)]
+        old = it.lock.prompts[keys[0]].prompt_id
+        it.cells = it.cells[2:]
+        it.write()
+        route = it.sandbox.state.routes.routes[0]
+
+        def provision(prepared: Prepared) -> None:
+            it.sandbox.state.routes.mention(route.route_id, prompt=int(old))
+
+        kept = it.apply(prune=True, show=provision)
+        assert kept.of(Action.DELETE) == set(keys), "the plan did not know of it"
+        assert (kept.code, kept.told(Verdict.SKIPPED, "keep")) == (0, {keys[0]})
+        assert any(route.name in note and old in note for note in kept.result.deployed.notes)
+        assert (keys[0] in it.there, keys[1] in it.there) == (True, False)
+        it.equal(superseded=[keys[0]])
+        assert it.apply(prune=True, force=True).told(Verdict.DONE, "deleted") == {keys[0]}
+        it.equal()
+
+
+def test_a_prune_asks_for_the_routes_once_more_and_not_for_each(tmp_path: Path) -> None:
+    with deploying(tmp_path, count=8) as it:
+        it.apply()
+        it.cells = it.cells[:1]
+        it.write()
+        before, asked = 0, it.sandbox.state.stats
+
+        def remember(prepared: Prepared) -> None:
+            nonlocal before
+            before = asked.total(Endpoint.ROUTES)
+
+        assert it.apply(prune=True, show=remember).code == 0
+        assert asked.total(Endpoint.ROUTES) - before == before
+
+
+def test_routes_that_cannot_be_read_at_last_prune_nothing(tmp_path: Path) -> None:
+    with deploying(tmp_path, count=3) as it:
+        it.apply()
+        it.cells = it.cells[:1]
+        it.write()
+
+        def break_down(prepared: Prepared) -> None:
+            it.sandbox.state.faults.set([FaultRule(name="routes_500")])
+
+        ran = it.apply(prune=True, show=break_down)
+        assert (ran.code, len(it.there)) == (3, 3)
+        assert any("nothing was pruned" in note for note in ran.result.deployed.notes)
+        it.sandbox.state.faults.set(())
+        assert it.apply(prune=True).code == 0
+        it.equal()
+
+
+def test_a_login_that_ends_before_the_routes_are_read_again_ends_the_run_in_order(tmp_path: Path) -> None:
+    with deploying(tmp_path, count=3) as it:
+        it.apply()
+        it.cells = it.cells[:1]
+        it.write()
+
+        def lock_out(prepared: Prepared) -> None:
+            it.sandbox.state.faults.set([FaultRule(name="unauthorized_mid_run")])
+
+        ran = it.apply(prune=True, show=lock_out)
+        assert (ran.code, ran.counts, len(it.there)) == (4, {"skipped": 1}, 3)
+        it.sandbox.state.faults.set(())
+        assert it.apply(prune=True).code == 0
+        it.equal()
+
+
 def test_routes_that_cannot_be_seen_are_said(tmp_path: Path) -> None:
     with deploying(tmp_path, count=2, routes=False) as it:
         it.apply()
