@@ -126,9 +126,14 @@ class Pause:
         self._until = max(self._until, time.monotonic() + seconds)
 
     @property
+    def left(self) -> float:
+        """Seconds that everybody still has to wait, 0 when none."""
+        return max(0.0, self._until - time.monotonic())
+
+    @property
     def in_force(self) -> bool:
         """Whether everybody has to wait just now."""
-        return self._until > time.monotonic()
+        return self.left > 0
 
     async def wait(self) -> None:
         """Return when no pause is in force."""

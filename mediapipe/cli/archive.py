@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from mediapipe.cli.runs import JobRun
     from mediapipe.errors import ExitCode
-    from mediapipe.jobs.archive_recordings import Ask
+    from mediapipe.items import Outcome
+    from mediapipe.jobs.archive_recordings import Ask, Result
     from mediapipe.report.summary import RunReport
     from mediapipe.settings import Settings
     from mediapipe.shards import Shard
@@ -83,7 +84,7 @@ def run(
             allow_overwrite_unsafe=settings.archive.allow_overwrite_unsafe,
             shard=mine,
         )
-        raise typer.Exit(archive_and_report(settings, ask, as_json=as_json).code)
+        raise typer.Exit(archive_and_report(settings, ask, as_json=as_json, engine=engine).code)
 
 
 def _shard_note(shard: Shard, waits_for: Sequence[Shard]) -> str:
@@ -94,31 +95,27 @@ def _shard_note(shard: Shard, waits_for: Sequence[Shard]) -> str:
     return f"{note}; the watermark waits for {named}"
 
 
-def archive_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunReport:
-    """Run the job, print its report and return it."""
+def archive_and_report(settings: Settings, ask: Ask, *, as_json: bool, engine: str = "local") -> RunReport:
+    """Run the job on an engine, print its report and return it."""
     from mediapipe.cli.runs import conduct
     from mediapipe.jobs.archive_recordings import JOB
 
-    async def work(run: JobRun) -> ExitCode:
-        from mediapipe.cli.setup import fair
-        from mediapipe.jobs.archive_recordings import archive
-        from mediapipe.services import open_archive
+    on = _here if engine == "local" else _on_ray
 
-        async with open_archive(fair(settings, ask.shard), JOB, run.owner) as services:
-            result = await archive(
-                services, ask, run_id=run.run_id, sink=run.sink, expect=run.progress.grow, signals=True
-            )
+    async def work(run: JobRun) -> ExitCode:
+        result, destination = await on(settings, ask, run)
         findings, span = result.findings, result.request.span
         run.fatal = result.ending.fatal
         run.extra = {
             "span": {"from": span.start.isoformat(), "to": span.end.isoformat()},
-            "destination": services.scope.destination,
+            "destination": destination,
             "dry_run": ask.dry_run,
             "windows": findings.windows,
             "unsettled_windows": findings.unsettled,
             "watermark": findings.watermark.isoformat() if findings.watermark else None,
             "requests": result.requests,
             "call_refetches": result.refetches,
+            **run.extra,
         }
         if ask.shard is not None:
             waits_for = [str(one) for one in findings.waits_for]
@@ -131,3 +128,30 @@ def archive_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunRep
         return result.exit_code
 
     return conduct(JOB, settings, work, as_json=as_json)
+
+
+async def _here(settings: Settings, ask: Ask, run: JobRun) -> tuple[Result, str]:
+    """Work in this process; return the result and the destination."""
+    from mediapipe.cli.setup import fair
+    from mediapipe.jobs.archive_recordings import JOB, archive
+    from mediapipe.services import open_archive
+
+    async with open_archive(fair(settings, ask.shard), JOB, run.owner) as services:
+        result = await archive(
+            services, ask, run_id=run.run_id, sink=run.sink, expect=run.progress.grow, signals=True
+        )
+        return result, services.scope.destination
+
+
+async def _on_ray(settings: Settings, ask: Ask, run: JobRun) -> tuple[Result, str]:
+    """Work on a Ray cluster; return the result and the destination."""
+    from mediapipe.engines.ray import Telling, archive_with_ray
+
+    def sink(outcome: Outcome) -> None:
+        run.tally.add(outcome)
+        run.writer.write(outcome)
+
+    telling = Telling(run.writer.path.parent, sink, run.progress.update, run.progress.grow)
+    ran = await archive_with_ray(settings, ask, run_id=run.run_id, owner=run.owner, telling=telling)
+    run.extra |= {"engine": "ray", "shares": ran.shares}
+    return ran.result, ran.destination

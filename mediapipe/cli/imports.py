@@ -112,7 +112,7 @@ def import_calls(
         from mediapipe.cli.setup import check_engine, load
         from mediapipe.jobs.import_calls import Ask
 
-        check_engine(engine)
+        check_engine(engine, ["local"])
         flags = options.given(
             manifest__dst=dst,
             manifest__strict=strict,

@@ -69,8 +69,9 @@ Engine = Annotated[
         "--engine",
         envvar="MEDIAPIPE_ENGINE",
         show_envvar=False,
-        metavar="local",
-        help="Where the work runs; only local yet.",
+        metavar="local|ray",
+        help="Where the work runs: in this process, or on a Ray cluster (extra [ray]; RAY_ADDRESS, or this "
+        "machine alone). Workers take secrets from their own environment only.",
     ),
 ]
 Shard = Annotated[

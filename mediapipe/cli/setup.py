@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mediapipe.errors import UsageError
 from mediapipe.report.logs import configure
@@ -30,10 +30,13 @@ def load(profile: str | None, flags: Mapping[str, object]) -> Settings:
     return settings
 
 
-def check_engine(engine: str) -> None:
-    """Refuse an engine that is not there: never a silent local run."""
-    if engine != "local":
-        raise UsageError(f"--engine {engine}: not available in this release", hint="local is the only engine")
+ENGINES = ("local", "ray")
+
+
+def check_engine(engine: str, engines: Sequence[str] = ENGINES) -> None:
+    """Refuse an engine that a command does not run on: never a silent local run."""
+    if engine not in engines:
+        raise UsageError(f"--engine {engine}: not an engine of this command", hint=" or ".join(engines))
 
 
 def shard_of(text: str | None, engine: str) -> Shard | None:

@@ -180,7 +180,6 @@ def test_a_result_that_cannot_be_printed_is_said_and_no_traceback(cli: Command) 
         (("--from", "2026-02-02", "--to", "2026-02-01"), ("--to", "is not after --from")),
         (("--to", "2026-02-01"), ("--to is given without --from",)),
         (("--from", "2126-01-01"), ("the span is empty", "2126-01-01")),
-        (("--from", "-1d", "--engine", "ray"), ("--engine ray", "not available")),
         (("--from", "-1d", "--engine", "spark"), ("--engine spark",)),
         (("--from", "-1d", "--shard", "0/4"), ("--shard 0/4", "outside of 4 shards", "2/3")),
         (("--from", "-1d", "--shard", "5/4"), ("--shard 5/4", "outside of 4 shards")),

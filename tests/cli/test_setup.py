@@ -53,8 +53,10 @@ def test_the_form_holds_for_what_is_wrong_with_the_settings(tmp_path: Path) -> N
 
 def test_only_an_engine_that_is_there_is_taken() -> None:
     check_engine("local")
-    with pytest.raises(UsageError, match="temporal"):
-        check_engine("temporal")
+    check_engine("ray")
+    for engine, engines in (("temporal", ["local", "ray"]), ("ray", ["local"]), ("", ["local"])):
+        with pytest.raises(UsageError, match=f"--engine {engine}: not an engine"):
+            check_engine(engine, engines)
 
 
 def test_a_shard_is_read_and_belongs_to_the_local_engine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
