@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
+from mediapipe.audio.workers import AudioWorkers
 from mediapipe.convirza.groups import Group, Groups
 from mediapipe.convirza.v3 import V3
 from mediapipe.estimate import Pace
@@ -101,11 +102,17 @@ def _margin(settings: Settings) -> timedelta:
 
 
 @asynccontextmanager
-async def open_import(settings: Settings, owner: str) -> AsyncGenerator[ImportServices, None]:
-    """Open what an import needs, and close it in the right order."""
+async def open_import(
+    settings: Settings, owner: str, audio: AudioWorkers | None = None
+) -> AsyncGenerator[ImportServices, None]:
+    """Open what an import needs, and close it in the right order.
+
+    ``audio`` is where files are decoded and rendered, unless in worker processes of this one.
+    """
     ours = settings.imports
     async with AsyncExitStack() as stack:
         ear = opened_ear(settings)
+        ear = ear if audio is None else replace(ear, audio=audio)
         ledger = await stack.enter_async_context(opened_ledger(settings, owner))
         platform = await stack.enter_async_context(open_platform(settings))
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="mediapipe-import-")))

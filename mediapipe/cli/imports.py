@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +14,7 @@ from mediapipe.cli import options
 from mediapipe.cli.guard import guarded
 
 if TYPE_CHECKING:
+    from mediapipe.audio.workers import AudioWorkers
     from mediapipe.cli.runs import JobRun
     from mediapipe.errors import ExitCode
     from mediapipe.items import Outcome
@@ -112,7 +116,7 @@ def import_calls(
         from mediapipe.cli.setup import check_engine, load
         from mediapipe.jobs.import_calls import Ask
 
-        check_engine(engine, ["local"])
+        check_engine(engine)
         flags = options.given(
             manifest__dst=dst,
             manifest__strict=strict,
@@ -145,11 +149,23 @@ def import_calls(
             insist=insist,
         )
         work = plan_and_report if dry_run else import_and_report
-        raise typer.Exit(work(settings, ask, as_json=as_json).code)
+        raise typer.Exit(work(settings, ask, as_json=as_json, engine=engine).code)
 
 
-def import_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunReport:
-    """Run the import, print its report and return it."""
+@asynccontextmanager
+async def audio_on(engine: str, settings: Settings) -> AsyncGenerator[AudioWorkers | None, None]:
+    """Open where audio is decoded and rendered; None is this process's own workers."""
+    if engine == "local":
+        yield None
+        return
+    from mediapipe.engines.audio import ray_audio
+
+    async with ray_audio(settings.audio) as audio:
+        yield audio
+
+
+def import_and_report(settings: Settings, ask: Ask, *, as_json: bool, engine: str = "local") -> RunReport:
+    """Run the import, print its report and return it. ``engine`` is where audio is worked on."""
     from mediapipe.cli.runs import conduct
     from mediapipe.jobs.import_calls import JOB
 
@@ -166,7 +182,12 @@ def import_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunRepo
 
             run.extra |= {"manifest": ask.manifest.as_json(), "dry_run": False}
             run.notes += ask.manifest.notes(ask.root)
-            async with open_import(settings, run.owner) as services:
+            if engine != "local":
+                run.extra["engine"] = engine
+            async with (
+                audio_on(engine, settings) as audio,
+                open_import(settings, run.owner, audio) as services,
+            ):
                 job = ImportCalls(
                     services, ask, run.run_id, run.sink, again, expect=run.progress.grow, signals=True
                 )
@@ -184,8 +205,8 @@ def import_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunRepo
     return conduct(JOB, settings, work, as_json=as_json)
 
 
-def plan_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunReport:
-    """Say what an import would do, print the report and return it."""
+def plan_and_report(settings: Settings, ask: Ask, *, as_json: bool, engine: str = "local") -> RunReport:
+    """Say what an import would do, print the report and return it. ``engine`` is where audio is worked on."""
     from mediapipe.cli.runs import conduct
     from mediapipe.jobs.import_calls import JOB
 
@@ -195,10 +216,10 @@ def plan_and_report(settings: Settings, ask: Ask, *, as_json: bool) -> RunReport
         from mediapipe.jobs.plan_import import PlanImport, Planned, plan_import, rows_of
         from mediapipe.services import opened_ear, opened_ledger
 
-        planned = Planned(Estimate(pace_of(settings)))
-        async with opened_ledger(settings, run.owner) as ledger:
+        planned, ear = Planned(Estimate(pace_of(settings))), opened_ear(settings)
+        async with audio_on(engine, settings) as audio, opened_ledger(settings, run.owner) as ledger:
             job = PlanImport(
-                opened_ear(settings),
+                ear if audio is None else replace(ear, audio=audio),
                 ledger,
                 import_scope(settings),
                 rows_of(ask.manifest, ask.root, ask.tz, settings.imports.marker_slot),

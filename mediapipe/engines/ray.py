@@ -1,22 +1,17 @@
-"""``--engine ray``: an archive run cut into shares that a Ray cluster works on. The owner of ray.
+"""``archive run --engine ray``: a run cut into shares that a Ray cluster works on.
 
 The driver resolves the span once, cuts it, hands out shares and folds their reports; each share is the same
 job in a worker process. A worker that is lost takes nothing along: its share runs again, and the ledger says
-what it had done. Without ``RAY_ADDRESS`` a cluster of this machine alone is started for the run.
-
-Nothing secret is passed to Ray (:mod:`mediapipe.engines.orders`): workers of this machine inherit this
-process's environment, nodes of a cluster bring their own.
+what it had done. Nothing secret is passed to Ray (:mod:`mediapipe.engines.orders`).
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import signal
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import TextIOBase
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +19,13 @@ import anyio
 
 from mediapipe.convirza.v3 import V3
 from mediapipe.covering import Coverage
+from mediapipe.engines.cluster import installed_ray, joined
 from mediapipe.engines.cut import CALLS, Counted, Share, shares
 from mediapipe.engines.fold import Report, Sum, folded
 from mediapipe.engines.gate import Gate, Reach, Turn
-from mediapipe.engines.orders import LEDGER, Order, told
+from mediapipe.engines.orders import Order, told
 from mediapipe.engines.task import work
-from mediapipe.errors import ItemError, PlatformDown, Transient, UsageError
+from mediapipe.errors import ItemError, PlatformDown, Transient
 from mediapipe.items import Outcome, Tally
 from mediapipe.jobs.archive_recordings import JOB, Ask, Result, prepare_destination, requested
 from mediapipe.line import Ending, Sink
@@ -70,31 +66,6 @@ class Ran:
     shares: int
 
 
-class _Log(TextIOBase):
-    """Takes what Ray prints on stdout, which is for data alone."""
-
-    def write(self, text: str) -> int:
-        if text.strip():
-            log.info("ray: %s", text.strip())
-        return len(text)
-
-
-def _ray() -> Any:
-    """Return the package; raises ``UsageError`` where it is not installed: never a silent local run."""
-    # Nobody is told of this run behind the user's back.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    factory = logging.getLogRecordFactory()
-    try:
-        import ray
-    except ImportError as error:
-        raise UsageError(
-            f"--engine ray: ray is not installed ({error})", hint="pip install 'convirza-mediapipe[ray]'"
-        ) from None
-    finally:
-        logging.setLogRecordFactory(factory)  # Ray's own puts a field of its own into every line
-    return ray
-
-
 async def archive_with_ray(
     settings: Settings, ask: Ask, *, run_id: str, owner: str, telling: Telling, calls: int = CALLS
 ) -> Ran:
@@ -103,7 +74,7 @@ async def archive_with_ray(
     Raises ``UsageError`` without ray, for a span that makes no sense, and for a ledger that the nodes of
     the cluster cannot share.
     """
-    ray = _ray()
+    ray = installed_ray()
     async with open_archive(settings, JOB, owner) as services:
         request = await requested(services, ask)
         if not ask.dry_run:
@@ -113,7 +84,7 @@ async def archive_with_ray(
             await Coverage(services.ledger, services.scope).begin(request.span.start)
         cut = list(shares([one async for one in _counted(services, request)], calls))
         log.info("archiving %s to %s in %d shares", request.span, services.scope.destination, len(cut))
-        async with _cluster(ray, settings) as alone:
+        async with joined(ray, settings.ledger_dsn) as alone:
             driver = _Driver(ray, settings, ask, request, run_id, telling, alone)
             await driver.run(cut)
         return Ran(await driver.result(services), services.scope.destination, len(cut))
@@ -139,39 +110,6 @@ async def _total(api: V3, window: Span) -> int | None:
         # Whoever works on it will see for itself, and say so if it cannot.
         log.warning("window %s could not be counted: %s", window, error)
         return None
-
-
-@asynccontextmanager
-async def _cluster(ray: Any, settings: Settings) -> AsyncGenerator[bool, None]:
-    """Join the cluster of ``RAY_ADDRESS``, or start one here; yields whether it is this machine alone."""
-    ours, address = not ray.is_initialized(), os.environ.get("RAY_ADDRESS")
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    dsn = settings.ledger_dsn
-    with redirect_stdout(_Log()):
-        if ours and not address:
-            if mask_dsn(dsn) != dsn:
-                os.environ[LEDGER] = dsn  # workers inherit it, and it was not passed to Ray
-            ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
-        elif ours:
-            ray.init(address=address, log_to_driver=False, configure_logging=False)
-        try:
-            nodes = [node for node in ray.nodes() if node["Alive"]]
-            _check_ledger(dsn, len(nodes))
-            yield len(nodes) == 1
-        finally:
-            if ours:
-                ray.shutdown()
-
-
-def _check_ledger(dsn: str, nodes: int) -> None:
-    if dsn.startswith("postgresql"):
-        return
-    if nodes > 1:
-        raise UsageError(
-            f"--engine ray: {nodes} nodes cannot share a SQLite ledger",
-            hint=f"give them a PostgreSQL one: {LEDGER}=postgresql://…",
-        )
-    log.warning("the workers share a SQLite ledger: fine on this machine, never with a second one")
 
 
 @dataclass
@@ -321,7 +259,7 @@ def _unproven(span: Span, reason: str) -> dict[str, str]:
 
 def archive_share(order: Order, plain: dict[str, Any], actor: Any) -> Report:
     """Work on one share in a Ray worker."""
-    ray = _ray()
+    ray = installed_ray()
 
     async def asked(method: Any) -> Any:
         try:

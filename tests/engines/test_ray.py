@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,14 +15,14 @@ from typing import Any
 import anyio
 import pytest
 
-from mediapipe.errors import ExitCode, UsageError
+from mediapipe.errors import ExitCode
 from mediapipe.items import Outcome, Verdict
 from mediapipe.jobs.archive_recordings import Ask
 from mediapipe.liveness import alive, new_run_id, owner_of
 from mediapipe.sandbox import FaultRule, RunningSandbox, running
 from mediapipe.settings import load_settings
 from tests.archive_runs import END, START, check_folder, expected, sample
-from tests.cli.command import ALL, Command
+from tests.cli.command import Command
 from tests.crash.test_archive_kill import environment
 from tests.crash.test_shard_kill import Pods
 from tests.lacking import lacking
@@ -32,6 +31,8 @@ from tests.postgres.server import PASSWORD, Postgres
 pytest_plugins = ["tests.postgres.fixtures"]
 
 NAME = b"ray::archive_share"
+WORKERS = 3
+"""Recordings that a worker has in hand."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +41,8 @@ def _ray_is_there() -> None:
         lacking("ray is not installed: pip install 'convirza-mediapipe[ray]'")
 
 
-def at_work(parent: int) -> list[int]:
-    """Return the Ray workers below a process that have a share in hand."""
+def at_work(parent: int, name: bytes = NAME) -> list[int]:
+    """Return the Ray workers below a process that go by this name: they have a share in hand."""
     parents: dict[int, int] = {}
     named: list[int] = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -51,7 +52,7 @@ def at_work(parent: int) -> list[int]:
         except OSError:  # it has ended
             continue
         parents[int(folder.name)] = above
-        if words.startswith(NAME):
+        if words.startswith(name):
             named.append(int(folder.name))
 
     def below(pid: int) -> bool:
@@ -89,7 +90,7 @@ def on_ray(pods: Pods, calls: int) -> tuple[Any, list[Outcome], Path]:
 
     settings = load_settings(
         None,
-        {"archive.dest": pods.dest, "workers": 3, "archive.url_budget": 10, "pace.retry_attempts": 30},
+        {"archive.dest": pods.dest, "workers": WORKERS, "archive.url_budget": 10, "pace.retry_attempts": 30},
     ).settings
     run_id, outcomes = new_run_id(), []
     folder = settings.runs_dir / run_id
@@ -152,9 +153,12 @@ def test_a_killed_workers_share_runs_again_and_nothing_is_lost_or_twice(cluster:
     assert ran.result.findings.watermark == END
     keys = [one.key for one in outcomes]
     assert len(set(keys)) == len(keys), "an item was counted twice"
-    # What the killed worker had done counts as done: it was done in this run.
-    assert ran.result.tally[Verdict.DONE] == len(whole)
-    assert ran.result.tally.bytes == sum(map(len, whole.values()))
+    # What the killed worker had done counts as done in this run, but for what it had not noted down yet.
+    unnoted = [one for one in outcomes if one.verdict is Verdict.SKIPPED]
+    assert {one.reason for one in unnoted} <= {"present"}
+    assert len(unnoted) <= WORKERS
+    assert ran.result.tally[Verdict.DONE] + len(unnoted) == len(whole)
+    assert sum(one.bytes for one in outcomes) == sum(map(len, whole.values()))
     assert cluster.done() == len(whole)
     assert list(folder.iterdir()) == [folder / "alive.lock"], "the shares' files are folded into one"
 
@@ -194,25 +198,3 @@ def test_the_command_prints_one_summary_and_drains_when_told_to(tmp_path: Path, 
         assert report["counts"]["done"] + report["counts"]["skipped"] == len(expected(sandbox))
         assert report["counts"]["skipped"] == ended.report["counts"]["done"]
         check_folder(sandbox, cli.archive)
-
-
-def test_without_the_extra_it_is_an_error_and_no_local_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with running(sample(4)) as sandbox:
-        cli = Command(tmp_path, sandbox)
-        monkeypatch.setitem(sys.modules, "ray", None)
-        cli.inside("archive", "run", "--dest", cli.archive, *ALL, "--engine", "ray").refused(
-            "ray is not installed", "pip install 'convirza-mediapipe[ray]'"
-        )
-        assert not cli.archive.exists()
-        assert not sandbox.state.stats.as_json()["recording_fetches"]
-
-
-def test_several_nodes_need_a_ledger_that_they_can_share() -> None:
-    from mediapipe.engines.ray import _check_ledger
-
-    _check_ledger("postgresql://db/x", 5)
-    _check_ledger("sqlite:////tmp/ledger.db", 1)
-    with pytest.raises(UsageError, match="2 nodes cannot share a SQLite ledger"):
-        _check_ledger("sqlite:////tmp/ledger.db", 2)
