@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 import anyio
-import anyio.from_thread
 import anyio.lowlevel
 
 from mediapipe.errors import Failed, MediapipeError, Throttled, Transient
@@ -74,7 +73,7 @@ class _Member:
         self._process = subprocess.Popen(  # noqa: S603  # this very program
             [sys.executable, "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        self._token = token
+        self._loop = token.native_token  # a thread that waits for the loop could wait for ever
         self._waiting: dict[int, _Waiting] = {}
         self._lock = threading.Lock()
         self.ready = self.dead = False
@@ -115,13 +114,16 @@ class _Member:
                 return
             while True:
                 frame = read_frame(self._process.stdout)
-                anyio.from_thread.run_sync(self._take, frame, token=self._token)
+                self._loop.call_soon_threadsafe(self._take, frame)
         except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):
             pass
+        finally:
+            if self._process.stdout is not None:
+                self._process.stdout.close()
         if self.dead:
             return  # told to stop, by a loop that waits for nobody any more
         with suppress(RuntimeError):  # the event loop is gone, and so is everybody who could wait
-            anyio.from_thread.run_sync(self._died, token=self._token)
+            self._loop.call_soon_threadsafe(self._died)
 
     def _take(self, frame: Any) -> None:
         if frame is None:

@@ -61,6 +61,35 @@ class _Connection:
         return not readable
 
 
+class Hold:
+    """A hand on a request that runs in another thread: it can be cut off from outside."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._cut = False
+
+    def take(self, one: socket.socket | None) -> None:
+        """Say which connection is in use just now; raises ``ConnectionAbortedError`` when it was cut off."""
+        with self._lock:
+            self._socket = one
+            if self._cut and one is not None:
+                raise ConnectionAbortedError("nobody waits for it any more")
+
+    @property
+    def is_cut(self) -> bool:
+        """Tell whether nobody waits for the request any more."""
+        return self._cut
+
+    def cut(self) -> None:
+        """End the request's connection, now or as soon as it has one."""
+        with self._lock:
+            self._cut = True
+            if self._socket is not None:
+                with suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+
+
 @dataclass(slots=True)
 class Reply:
     """An answer whose body is still to be read. ``close`` it in any case."""
@@ -128,7 +157,13 @@ class Wire:
     _closed: bool = False
 
     def request(
-        self, origin: Origin, method: str, target: str, headers: Headers, body: bytes | BinaryIO | None = None
+        self,
+        origin: Origin,
+        method: str,
+        target: str,
+        headers: Headers,
+        body: bytes | BinaryIO | None = None,
+        hold: Hold | None = None,
     ) -> Reply:
         """Send a request and return its answer, the body unread.
 
@@ -138,6 +173,8 @@ class Wire:
         """
         connection = self._kept(origin) or _Connection(self._connected(origin))
         try:
+            if hold is not None:
+                hold.take(connection.socket)
             response = self._exchanged(connection.socket, method, target, list(headers), body)
         except BaseException:
             _shut(connection.socket)
@@ -208,7 +245,11 @@ class Wire:
             if not refused:
                 _send(wire, body)
         response = http.client.HTTPResponse(_Heard(wire, heard) if heard else wire, method=method)  # type: ignore[arg-type]
-        response.begin()  # passes over "100 Continue"
+        try:
+            response.begin()  # passes over "100 Continue"
+        except BaseException:
+            response.close()  # it has a hand of its own on the socket
+            raise
         if heard and not heard.startswith(_CONTINUE):
             response.will_close = True  # the body was never sent
         return response

@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import AsyncIterator, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.request import getproxies
 
 import httpx
@@ -17,7 +17,7 @@ from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import checkpoint
 
 from mediapipe.convirza.session import Timeouts, TransportFactory
-from mediapipe.wire import NotReached, Origin, Reply, Wire
+from mediapipe.wire import Hold, NotReached, Origin, Reply, Wire
 
 READ_AT_ONCE = 1024 * 1024
 T = TypeVar("T")
@@ -54,28 +54,29 @@ class WiredTransport(httpx.AsyncBaseTransport):
         target = url.raw_path.decode("ascii")
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
 
+        hold = Hold()
+
         def exchange() -> tuple[Reply, bytes]:
-            reply = self._wire.request(origin, request.method, target, headers)
+            reply = self._wire.request(origin, request.method, target, headers, hold=hold)
             try:
                 return reply, _piece(reply)
             except BaseException:
                 reply.close()
                 raise
 
-        reply, first = await self._run(exchange, request)
-        return httpx.Response(
-            reply.status, headers=reply.headers, stream=_Body(self, request, reply, first), request=request
-        )
+        reply, first = await self.run(exchange, request, hold)
+        body = _Body(self, request, reply, hold, first)
+        return httpx.Response(reply.status, headers=reply.headers, stream=body, request=request)
 
-    async def run(self, work: Callable[[], T], request: httpx.Request) -> T:
-        """Run blocking work in a thread; a cancelled caller does not wait for it."""
-        return await self._run(work, request)
+    async def run(self, work: Callable[[], T], request: httpx.Request, hold: Hold) -> T:
+        """Run blocking work, in a thread unless told otherwise; raises httpx's own exceptions.
 
-    async def _run(self, work: Callable[[], T], request: httpx.Request) -> T:
+        A caller that is cancelled cuts it off, and does not wait longer than that takes.
+        """
         try:
             if self._limiter is None:
                 return work()
-            return await to_thread.run_sync(work, limiter=self._limiter, abandon_on_cancel=True)
+            return await self._in_a_thread(work, hold)
         except NotReached as error:
             kind = httpx.ConnectTimeout if isinstance(error.__cause__, TimeoutError) else httpx.ConnectError
             raise kind(str(error), request=request) from error
@@ -86,12 +87,42 @@ class WiredTransport(httpx.AsyncBaseTransport):
         except OSError as error:
             raise httpx.ReadError(str(error), request=request) from error
 
+    async def _in_a_thread(self, work: Callable[[], T], hold: Hold) -> T:
+        """Run work in a thread that always ends before its caller does: what it holds is let go of there."""
+        done: list[T] = []
+        errors: list[Exception] = []
+
+        def run() -> None:
+            try:
+                done.append(work())
+            except Exception as error:
+                errors.append(error)
+            if hold.is_cut:
+                _let_go(done)
+
+        try:
+            await to_thread.run_sync(run, limiter=self._limiter, abandon_on_cancel=True)
+        except BaseException:
+            hold.cut()
+            _let_go(done)
+            raise
+        if errors:
+            raise errors[0]
+        return done[0]
+
+    async def aclose(self) -> None:
+        """Close what is idle; what is in hand closes itself."""
+        self._wire.close()
+
 
 class _Body(httpx.AsyncByteStream):
     """The body of one answer, in few large pieces."""
 
-    def __init__(self, transport: WiredTransport, request: httpx.Request, reply: Reply, first: bytes) -> None:
-        self._transport, self._request, self._reply, self._first = transport, request, reply, first
+    def __init__(
+        self, transport: WiredTransport, request: httpx.Request, reply: Reply, hold: Hold, first: bytes
+    ) -> None:
+        self._transport, self._request, self._hold = transport, request, hold
+        self._reply, self._first = reply, first
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         piece = self._first
@@ -100,10 +131,17 @@ class _Body(httpx.AsyncByteStream):
             if len(piece) < READ_AT_ONCE and self._reply.length in (0, None) and self._reply.whole:
                 return
             await checkpoint()  # here a deadline is noticed
-            piece = await self._transport.run(lambda: _piece(self._reply), self._request)
+            piece = await self._transport.run(lambda: _piece(self._reply), self._request, self._hold)
 
     async def aclose(self) -> None:
         self._reply.close()
+
+
+def _let_go(done: list[Any]) -> None:
+    """Close what was fetched for somebody who waits no more."""
+    for one in done:
+        if isinstance(one, tuple):
+            one[0].close()
 
 
 def _piece(reply: Reply) -> bytes:

@@ -167,6 +167,10 @@ class S3Store:
         """Close the connections."""
         with self._lock:
             client, self._opened = self._opened, None
+            wire, self._wire = self._wire, None
+            self._fast, self._asked = None, False
+        if wire is not None:
+            wire.close()
         if client is not None:
             client.close()
 
