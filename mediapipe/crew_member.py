@@ -18,8 +18,8 @@ import anyio
 from mediapipe.crew import read_frame, write_frame
 from mediapipe.errors import Failed, MediapipeError
 from mediapipe.redact import redact
-from mediapipe.services import Setup, opened_transfers, shared_transfers
 from mediapipe.transfer import Tools, Transfer, transfer
+from mediapipe.transfer_services import Setup, opened_transfers, shared_transfers
 
 Tasks = queue.SimpleQueue[tuple[int, Transfer] | None]
 

@@ -22,9 +22,10 @@ from mediapipe.library.publishing import Tools
 from mediapipe.library.releases import Releases
 from mediapipe.library.studio import Studio
 from mediapipe.renderings import RenderingProfiles
-from mediapipe.services import account_of, open_platform, opened_ledger, release_dead, retry_of
+from mediapipe.services import account_of, open_platform, opened_ledger, release_dead
 from mediapipe.settings import Settings
 from mediapipe.stores.open import open_store
+from mediapipe.transfer_services import retry_of
 
 SCOPE = "prompts.apply"
 

@@ -24,7 +24,6 @@ from mediapipe.convirza.prompts import V2Prompts, V3Prompts
 from mediapipe.convirza.session import (
     HttpClient,
     Session,
-    Timeouts,
     TokenSource,
     V2Credentials,
     V2Login,
@@ -36,10 +35,9 @@ from mediapipe.convirza.tokens import ReadyToken, TokenCache, TokenManager
 from mediapipe.convirza.v2 import V2, Posting
 from mediapipe.convirza.v3 import V3
 from mediapipe.convirza.wired import wire_of, wired
-from mediapipe.crew import Crew, processes_of
+from mediapipe.crew import Crew
 from mediapipe.errors import CredentialsError, UsageError
 from mediapipe.existing import Existing
-from mediapipe.layout import Layout
 from mediapipe.ledger.interface import Ledger, Scope
 from mediapipe.ledger.open import open_ledger
 from mediapipe.listening import Ear
@@ -62,7 +60,7 @@ from mediapipe.stores.interface import Store
 from mediapipe.stores.open import open_store
 from mediapipe.stores.s3_source import S3Source
 from mediapipe.transfer import Kept, NeedsGrant, Tools, Transfer, transfer
-from mediapipe.wire import Wire
+from mediapipe.transfer_services import crew_of, retry_of, timeouts_of, transfer_tools
 
 PROVEN = "destination_proven"
 API_CONNECTIONS = 4
@@ -71,21 +69,6 @@ API_CONNECTIONS = 4
 def account_of(settings: Settings) -> str:
     """Return the account part of every ledger key: API host and the user's name for the account."""
     return f"{urlsplit(settings.convirza.v3_url).netloc.lower()}/{settings.convirza.account}"
-
-
-def retry_of(settings: Settings) -> RetryPolicy:
-    """Return the one retry policy."""
-    pace = settings.pace
-    return RetryPolicy(
-        attempts=pace.retry_attempts,
-        wait_initial=pace.retry_initial_wait,
-        wait_max=pace.retry_max_wait,
-        total=pace.retry_total,
-    )
-
-
-def _timeouts(settings: Settings, read: float) -> Timeouts:
-    return Timeouts(connect=settings.pace.connect_timeout, read=read, write=read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +95,7 @@ async def open_platform(
     """
     ours, pace, imports, prompts = settings.convirza, settings.pace, settings.imports, settings.prompts
     async with AsyncExitStack() as stack:
-        timeouts = _timeouts(settings, pace.read_timeout)
+        timeouts = timeouts_of(settings, pace.read_timeout)
         http = await stack.enter_async_context(open_http(timeouts, connections=API_CONNECTIONS))
         posts = await stack.enter_async_context(
             open_posts(timeouts, connections=max(imports.uploads, prompts.uploads))
@@ -281,51 +264,6 @@ class ArchiveServices:
         return await (self.crew.transfer(task) if self.crew is not None else transfer(task, self.tools))
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """All that a transfer process needs to know: the settings in force, and how many threads it has."""
-
-    settings: Settings
-    threads: int
-
-
-@asynccontextmanager
-async def opened_transfers(setup: Setup, store: Store, wire: Wire) -> AsyncGenerator[Tools, None]:
-    """Open what one thread of a transfer process works with; nothing of it waits for another thread.
-
-    Concurrency and pauses are the parent's to say: here everybody has one thing in hand.
-    """
-    settings = setup.settings
-    timeouts = _timeouts(settings, settings.pace.stall_timeout)
-    async with open_http(timeouts, connections=1, transport=wired(wire)) as http:
-        yield _transfer_tools(settings, http, store, Pacer(AdaptiveLimit(1), Pause()))
-
-
-def shared_transfers(setup: Setup) -> tuple[Store, Wire]:
-    """Return what the threads of a transfer process share: connections, and the destination."""
-    settings = setup.settings
-    if not settings.archive.dest:
-        raise UsageError("no destination is given")
-    wire = wire_of(_timeouts(settings, settings.pace.stall_timeout), setup.threads)
-    return open_store(settings.archive.dest, settings.store, inline=True), wire
-
-
-def _transfer_tools(settings: Settings, http: HttpClient, store: Store, pacer: Pacer) -> Tools:
-    archive, ours, retry = settings.archive, settings.convirza, retry_of(settings)
-    hosts = HostPolicy.of(
-        ours.recording_hosts, (ours.v3_url, ours.v3_oauth_url, ours.v2_url, ours.v2_oauth_url)
-    )
-    return Tools(
-        downloader=Downloader(http, hosts, pacer, retry, max_bytes=archive.max_recording_bytes),
-        store=store,
-        layout=Layout(archive.layout),
-        retry=retry,
-        budget=ByteBudget(archive.spool_budget),
-        spool_memory=archive.spool_memory,
-        keep_unreadable=archive.keep_unreadable,
-    )
-
-
 @asynccontextmanager
 async def open_archive(
     settings: Settings, job: str, owner: str, budget: RequestBudget | None = None
@@ -335,15 +273,15 @@ async def open_archive(
         store = await stack.enter_async_context(opened_store(settings))
         ledger = await stack.enter_async_context(opened_ledger(settings, owner))
         platform = await stack.enter_async_context(open_platform(settings, budget))
-        timeouts = _timeouts(settings, settings.pace.stall_timeout)
+        timeouts = timeouts_of(settings, settings.pace.stall_timeout)
         fast = wired(wire_of(timeouts, settings.workers), settings.workers)
         http = await stack.enter_async_context(
             open_http(timeouts, connections=settings.workers, transport=fast)
         )
         retry, archive = retry_of(settings), settings.archive
         downloads = Pacer(AdaptiveLimit(settings.workers), platform.pause)
-        tools = _transfer_tools(settings, http, store, downloads)
-        crew = _crew(settings, tools, platform.pause)
+        tools = transfer_tools(settings, http, store, downloads)
+        crew = crew_of(settings, tools, platform.pause)
         stack.callback(crew.close)
         yield ArchiveServices(
             platform=platform,
@@ -370,20 +308,6 @@ async def open_archive(
             runs_dir=settings.runs_dir,
             crew=crew,
         )
-
-
-def _crew(settings: Settings, tools: Tools, pause: Pause) -> Crew:
-    """Return the crew of a run: its members share the machine's cores, and the run's workers."""
-    processes = min(processes_of(settings.archive.processes), settings.workers)
-    threads = -(-settings.workers // processes)
-    # A budget of the whole run, of which each member has its part.
-    part = max(settings.archive.spool_budget // processes, settings.archive.spool_memory)
-    theirs = settings.model_copy(
-        update={"archive": settings.archive.model_copy(update={"spool_budget": part})}
-    )
-    # A turn of its own: what is done here has its turn from the downloader.
-    pacer = Pacer(AdaptiveLimit(settings.workers), pause)
-    return Crew(Setup(theirs, threads), processes, lambda task: transfer(task, tools), pacer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,7 +343,7 @@ async def open_originals(settings: Settings, scratch: Path) -> AsyncGenerator[Or
     hosts = HostPolicy.of(ours.source_hosts or ("*",), ())
     source = S3Source(settings.store, max_bytes=ours.max_source_bytes)
     try:
-        timeouts = _timeouts(settings, settings.pace.stall_timeout)
+        timeouts = timeouts_of(settings, settings.pace.stall_timeout)
         async with open_outside(timeouts, connections=settings.workers) as http:
             pacer = Pacer(AdaptiveLimit(settings.workers), Pause())
             yield Originals(
