@@ -21,15 +21,15 @@ from mediapipe.convirza.v3 import V3
 from mediapipe.covering import Coverage
 from mediapipe.engines.cluster import installed_ray, joined
 from mediapipe.engines.cut import CALLS, Counted, Share, shares
-from mediapipe.engines.fold import Report, Sum, folded
+from mediapipe.engines.fold import Report, Stopped, Sum, folded
 from mediapipe.engines.gate import Gate, Reach, Turn
 from mediapipe.engines.orders import Order, told
 from mediapipe.engines.task import work
-from mediapipe.errors import ItemError, PlatformDown, Transient
+from mediapipe.errors import Fatal, ItemError, PlatformDown, Transient, UsageError
 from mediapipe.items import Outcome, Tally
 from mediapipe.jobs.archive_recordings import JOB, Ask, Result, prepare_destination, requested
 from mediapipe.line import Ending, Sink
-from mediapipe.listing import Piece, Request
+from mediapipe.listing import WINDOWS_LOST_IN_A_ROW, Piece, Request
 from mediapipe.report.outcomes import read_outcomes
 from mediapipe.report.rundir import write_failed
 from mediapipe.report.summary import exit_code
@@ -82,20 +82,28 @@ async def archive_with_ray(
             await release_dead(services.ledger, services.scope, services.runs_dir)
             await services.ledger.begin(run_id, services.scope)
             await Coverage(services.ledger, services.scope).begin(request.span.start)
-        cut = list(shares([one async for one in _counted(services, request)], calls))
-        log.info("archiving %s to %s in %d shares", request.span, services.scope.destination, len(cut))
-        async with joined(ray, settings.ledger_dsn) as alone:
-            driver = _Driver(ray, settings, ask, request, run_id, telling, alone)
-            await driver.run(cut)
+        driver = _Driver(ray, settings, ask, request, run_id, telling)
+        cut: list[Share] = []
+        try:
+            cut += shares([one async for one in _counted(services, request)], calls)
+            log.info("archiving %s to %s in %d shares", request.span, services.scope.destination, len(cut))
+            async with joined(ray, settings.ledger_dsn) as driver.alone:
+                await driver.run(cut)
+        except UsageError:
+            raise
+        except Fatal as error:
+            driver.stopped_by(error)
         return Ran(await driver.result(services), services.scope.destination, len(cut))
 
 
 async def _counted(services: ArchiveServices, request: Request) -> AsyncGenerator[Counted, None]:
     """Ask how many calls each window holds, one call on a page; halve those that a walk would halve."""
-    stack = list(windows(request.span, services.rules.window))[::-1]
+    stack, lost = list(windows(request.span, services.rules.window))[::-1], 0
     while stack:
         window = stack.pop()
-        calls = await _total(services.platform.v3, window)
+        # When the list cannot be asked, whoever works on a window finds out; not this loop, one by one.
+        calls = await _total(services.platform.v3, window) if lost < WINDOWS_LOST_IN_A_ROW else None
+        lost = lost + 1 if calls is None else 0
         long = (window.end - window.start).total_seconds() > SHORTEST
         if calls is not None and calls > services.rules.window_max_calls and long:
             stack.extend(reversed(window.halves()))
@@ -122,11 +130,18 @@ class _Driver:
     request: Request
     run_id: str
     telling: Telling
-    alone: bool
+    alone: bool = True
     total: Sum = field(default_factory=Sum)
     parts: list[tuple[Share, Path]] = field(default_factory=list)
     rest: list[Path] = field(default_factory=list)
     signals: int = 0
+
+    def stopped_by(self, error: Fatal) -> None:
+        """Note an error of the driver itself: the counts so far are reported all the same."""
+        self.total.add(Report(-1, stopped=Stopped.of(error)))
+        if not self.parts:
+            span = self.request.span
+            self.total.findings.unsettled.append(_unproven(span, "not walked: the run was stopped"))
 
     async def run(self, cut: Sequence[Share]) -> None:
         """Work on all shares, then on what comes after the windows."""
@@ -147,7 +162,7 @@ class _Driver:
     async def _hand_out(self, actor: Any, all_of_it: list[tuple[int, Share, Piece]]) -> None:
         task = self.ray.remote(num_cpus=1, max_retries=RETRIES)(archive_share)
         # Once for all shares: settings are the largest part of an order.
-        plain = self.ray.put(told(self.settings))
+        plain = self.ray.put(self._told())
         waiting = {
             task.remote(self._order(number, share, piece), plain, actor): (number, share, piece)
             for number, share, piece in all_of_it
@@ -160,6 +175,11 @@ class _Driver:
                 number, share, piece = waiting.pop(one)
                 self._take(self._report(one, number, share, piece), share, piece, actor)
             await anyio.sleep(POLL_SECONDS if not ready else 0)
+
+    def _told(self) -> dict[str, Any]:
+        """Return what workers are told: each is one processor's worth, and starts no others unasked."""
+        alone = {} if self.settings.archive.processes else {"archive.processes": 1}
+        return told(self.settings) | alone
 
     def _order(self, number: int, share: Share, piece: Piece) -> Order:
         ask = Ask(

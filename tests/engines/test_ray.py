@@ -22,7 +22,7 @@ from mediapipe.liveness import alive, new_run_id, owner_of
 from mediapipe.sandbox import FaultRule, RunningSandbox, running
 from mediapipe.settings import load_settings
 from tests.archive_runs import END, START, check_folder, expected, sample
-from tests.cli.command import Command
+from tests.cli.command import ALL, Command
 from tests.crash.test_archive_kill import environment
 from tests.crash.test_shard_kill import Pods
 from tests.lacking import lacking
@@ -198,3 +198,15 @@ def test_the_command_prints_one_summary_and_drains_when_told_to(tmp_path: Path, 
         assert report["counts"]["done"] + report["counts"]["skipped"] == len(expected(sandbox))
         assert report["counts"]["skipped"] == ended.report["counts"]["done"]
         check_folder(sandbox, cli.archive)
+
+
+def test_a_refused_login_is_exit_code_4_with_its_counts_and_no_cluster(tmp_path: Path) -> None:
+    with running(sample(4)) as sandbox:
+        cli = Command(tmp_path, sandbox)
+        args = ("archive", "run", "--dest", cli.archive, *ALL, "--json", "--engine", "ray")
+        ended = cli.inside(*args, env={"CONVIRZA_PASSWORD": "wrong-Secret-value"})
+        assert ended.code == ExitCode.CREDENTIALS
+        assert sum(ended.report["counts"].values()) == 0
+        assert ended.report["unsettled_windows"][0]["reason"] == "not walked: the run was stopped"
+        assert "wrong-Secret-value" not in ended.err + ended.out
+        assert not at_work(os.getpid())
