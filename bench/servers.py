@@ -15,17 +15,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
-from starlette.testclient import TestClient
+import httpx
 
-from mediapipe.sandbox.app import create_app
-from mediapipe.sandbox.config import SandboxConfig
+from mediapipe.sandbox import SandboxConfig, running
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 DAY = datetime(2026, 2, 14, tzinfo=UTC)
+PER_DAY, PAGE, COPIED = 2_000, 200, 20_000
+"""Calls of a day, calls of a page, and files beyond which nobody copies them but us."""
 KINDS = 10
 """So many different recordings there are; calls take turns by the last digit of their id."""
 
@@ -43,6 +44,7 @@ http {{
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fast; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   client_max_body_size 0;
+  map $arg_start $day {{ default none; "~^(?<date>[0-9]+-[0-9]+-[0-9]+)" $date; }}
   default_type application/octet-stream;
   ssl_certificate {folder}/cert.pem;
   ssl_certificate_key {folder}/key.pem;
@@ -50,7 +52,10 @@ http {{
   server {{
     listen 127.0.0.1:{source} ssl;
     root {folder}/www;
-    location = /v3/conversations/calls {{ default_type application/json; try_files /list/$arg_offset.json /list/end.json =404; }}
+    location = /v3/conversations/calls {{
+      default_type application/json;
+      try_files /list/$day/$arg_offset.json /list/end.json =404;
+    }}
     location ~ ^/v3/recordings/[0-9]*([0-9])$ {{ default_type audio/wav; try_files /kinds/$1.wav =404; }}
     location /src/ {{ autoindex on; }}
   }}
@@ -81,6 +86,16 @@ class Servers:
     size: int
 
     @property
+    def days(self) -> int:
+        """Days that the calls take."""
+        return -(-self.calls // PER_DAY)
+
+    @property
+    def span(self) -> tuple[str, str]:
+        """The days as ``--from`` and ``--to`` take them."""
+        return f"{DAY:%Y-%m-%d}", f"{DAY + timedelta(days=self.days):%Y-%m-%d}"
+
+    @property
     def environment(self) -> dict[str, str]:
         """What every client is told: trust, addresses, made-up credentials."""
         source = f"https://localhost:{self.source}"
@@ -92,7 +107,7 @@ class Servers:
             "CONVIRZA_RECORDING_HOSTS": "localhost",
             "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{self.sink}",
             "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",  # noqa: S105
+            "AWS_SECRET_ACCESS_KEY": "secret",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
@@ -148,15 +163,11 @@ def _contents(servers: Servers) -> None:
         (www / name).mkdir(parents=True)
     for kind in range(KINDS):
         (www / "kinds" / f"{kind}.wav").write_bytes(_recording(kind, servers.size))
-    config = SandboxConfig(
-        count=servers.calls, days=1, until=datetime(2026, 2, 15, tzinfo=UTC).date(), now=datetime(2026, 3, 1, tzinfo=UTC),
-        none_share=0, late_share=0, newest_late=0, wav_only=True, login_limit_per_minute=0, seconds_min=20,
-        seconds_max=20, url_seconds=10 * 365 * 86_400, public_url=f"https://localhost:{servers.source}",
-    )  # fmt: skip
-    ids = _pages(config, www / "list", servers)
-    for number, call_id in enumerate(ids):
-        os.link(www / "kinds" / f"{call_id[-1]}.wav", www / "src" / f"{number:06}.wav")
-        (www / "src" / f"{number:06}.json").write_bytes(b"{" + b" " * 1_900 + b"}")
+    _pages(servers, www / "list")
+    if servers.calls <= COPIED:
+        for number in range(servers.calls):
+            os.link(www / "kinds" / f"{number % KINDS}.wav", www / "src" / f"{number:06}.wav")
+            (www / "src" / f"{number:06}.json").write_bytes(b"{" + b" " * 1_900 + b"}")
 
 
 def _recording(kind: int, size: int) -> bytes:
@@ -165,32 +176,75 @@ def _recording(kind: int, size: int) -> bytes:
     rate = 8000
     head = b"RIFF" + (size - 8).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
     head += (1).to_bytes(2, "little") * 2 + rate.to_bytes(4, "little") + (2 * rate).to_bytes(4, "little")
-    head += (2).to_bytes(2, "little") + (16).to_bytes(2, "little") + b"data" + (size - 44).to_bytes(4, "little")
+    head += (
+        (2).to_bytes(2, "little") + (16).to_bytes(2, "little") + b"data" + (size - 44).to_bytes(4, "little")
+    )
     return head + body
 
 
-def _pages(config: SandboxConfig, folder: Path, servers: Servers) -> list[str]:
-    """Let the sandbox write every page of the list once; return the calls' ids."""
-    ids: list[str] = []
-    with TestClient(create_app(config), base_url=f"https://localhost:{servers.source}") as client:
-        login = client.post(
-            "/v3-oauth/oauth/token", json={"email": config.email, "password": config.password}
+def _template(servers: Servers) -> dict[str, Any]:
+    """Return a call's record as the sandbox lists it."""
+    config = SandboxConfig(
+        count=1,
+        days=1,
+        until=DAY.date() + timedelta(days=1),
+        none_share=0,
+        late_share=0,
+        newest_late=0,
+        wav_only=True,
+    )
+    with running(config) as sandbox:
+        environ = sandbox.environment()
+        login = httpx.post(
+            f"{environ['CONVIRZA_V3_OAUTH_URL']}/token",
+            json={"email": environ["CONVIRZA_EMAIL"], "password": environ["CONVIRZA_PASSWORD"]},
         ).json()
-        headers = {"Authorization": f"Bearer {login['access_token']}"}
-        while True:
-            query = {"start": "2026-02-13T00:00:00Z", "end": "2026-02-16T00:00:00Z", "limit": "200",
-                     "offset": str(len(ids)), "include": "recordings,tags,comments,custom_sources"}  # fmt: skip
-            page = client.get("/v3/conversations/calls", params=query, headers=headers).json()
-            for call in page["data"]["calls"]:
-                details = call["recording_details"]
-                # The length that the record claims is that of the file.
-                seconds = (servers.size - 44) / 16_000
-                details["duration"] = f"{int(seconds // 3600):02}:{int(seconds // 60 % 60):02}:{seconds % 60:05.2f}"
-                path = urlsplit(details["url"])
-                details["url"] = f"https://localhost:{servers.source}/v3/recordings/{call['call_id']}?{path.query}"
-            text = json.dumps(page)
-            if not page["data"]["calls"]:
-                (folder / "end.json").write_text(text)
-                return ids
-            (folder / f"{len(ids)}.json").write_text(text)
-            ids += [str(call["call_id"]) for call in page["data"]["calls"]]
+        query = {"start": "2026-02-13T00:00:00Z", "end": "2026-02-16T00:00:00Z", "limit": "1", "offset": "0",
+                 "include": "recordings,tags,comments,custom_sources"}  # fmt: skip
+        page = httpx.get(
+            f"{environ['CONVIRZA_V3_URL']}/conversations/calls", params=query,
+            headers={"Authorization": f"Bearer {login['access_token']}"},
+        ).json()  # fmt: skip
+    call: dict[str, Any] = page["data"]["calls"][0]
+    return call
+
+
+def _pages(servers: Servers, folder: Path) -> None:
+    """Write the list: a folder for each day, named by the date its window begins with, a file a page."""
+    template = _template(servers)
+    seconds = (servers.size - 44) / 16_000
+    length = f"{int(seconds // 3600):02}:{int(seconds // 60 % 60):02}:{seconds % 60:05.2f}"
+    number = 0
+    for day in range(servers.days):
+        begin = DAY + timedelta(days=day)
+        place = folder / f"{begin - timedelta(days=1):%Y-%m-%d}"
+        place.mkdir()
+        calls = []
+        while number < servers.calls and len(calls) < PER_DAY:
+            calls.append(_call(template, servers, number, begin + timedelta(seconds=30 * len(calls)), length))
+            number += 1
+        for offset in range(0, len(calls) + 1, PAGE):
+            text = json.dumps(
+                {
+                    "code": 200,
+                    "message": "OK",
+                    "data": {"total": len(calls), "calls": calls[offset : offset + PAGE]},
+                }
+            )
+            (place / f"{offset}.json").write_text(text)
+        (place / f"{len(calls)}.json").write_text(
+            json.dumps({"code": 200, "data": {"total": len(calls), "calls": []}})
+        )
+    (folder / "end.json").write_text('{"code": 200, "data": {"total": 0, "calls": []}}')
+
+
+def _call(
+    template: dict[str, Any], servers: Servers, number: int, at: datetime, length: str
+) -> dict[str, Any]:
+    call_id = 1_000_000 + number
+    url = f"https://localhost:{servers.source}/v3/recordings/{call_id}?secret=s&access=a&expires=1900000000&file_name=x.wav"
+    details = template["recording_details"] | {
+        "recording_id": 2_000_000 + number, "url": url, "expires_at": 1_900_000_000, "duration": length,
+    }  # fmt: skip
+    started = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return template | {"call_id": call_id, "call_started": started, "recording_details": details}
