@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 from mediapipe.audio.workers import AudioWorkers
+from mediapipe.call_services import open_originals, opened_ear
 from mediapipe.convirza.groups import Group, Groups
 from mediapipe.convirza.v3 import V3
 from mediapipe.estimate import Pace
@@ -21,7 +22,7 @@ from mediapipe.imports.reconciling import Reconciler
 from mediapipe.imports.sending import Tools
 from mediapipe.ledger.interface import Ledger, Scope
 from mediapipe.listening import Ear
-from mediapipe.services import account_of, open_originals, open_platform, opened_ear, opened_ledger
+from mediapipe.services import account_of, open_platform, opened_ledger
 from mediapipe.settings import Settings
 
 JOB = "calls.import"

@@ -107,11 +107,11 @@ def check(
 
 def check_and_report(settings: Settings, ask: Ask, *, as_json: bool, rich: bool) -> RunReport:
     """Run the job, print its rows and its report, and return the report."""
+    from mediapipe.call_services import open_check
     from mediapipe.cli import output
     from mediapipe.cli.runs import conduct
     from mediapipe.items import Verdict
     from mediapipe.jobs.check_calls import JOB
-    from mediapipe.services import open_check
 
     services = open_check(settings)
 

@@ -211,10 +211,11 @@ def plan_and_report(settings: Settings, ask: Ask, *, as_json: bool, engine: str 
     from mediapipe.jobs.import_calls import JOB
 
     async def work(run: JobRun) -> ExitCode:
+        from mediapipe.call_services import opened_ear
         from mediapipe.estimate import Estimate
         from mediapipe.import_services import import_scope, pace_of
         from mediapipe.jobs.plan_import import PlanImport, Planned, plan_import, rows_of
-        from mediapipe.services import opened_ear, opened_ledger
+        from mediapipe.services import opened_ledger
 
         planned, ear = Planned(Estimate(pace_of(settings))), opened_ear(settings)
         async with audio_on(engine, settings) as audio, opened_ledger(settings, run.owner) as ledger:

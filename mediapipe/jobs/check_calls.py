@@ -17,6 +17,7 @@ from typing import Any
 
 import anyio.to_thread
 
+from mediapipe.call_services import CheckServices
 from mediapipe.errors import ExitCode
 from mediapipe.estimate import Estimate, Pace
 from mediapipe.items import Tally, Verdict
@@ -25,7 +26,6 @@ from mediapipe.manifest.calls import CallRow
 from mediapipe.manifest.reader import CallManifest
 from mediapipe.manifest.roots import Root
 from mediapipe.report.summary import exit_code
-from mediapipe.services import CheckServices
 from mediapipe.survey import Looked, Survey, survey
 from mediapipe.verdicts import UNCHECKED, Judged, about, unheard
 

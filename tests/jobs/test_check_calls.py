@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from mediapipe.call_services import open_check
 from mediapipe.errors import ExitCode, UsageError
 from mediapipe.items import Outcome, Verdict
 from mediapipe.jobs.check_calls import Ask, CheckCalls, Result, check
 from mediapipe.manifest.reader import CallManifest
 from mediapipe.manifest.roots import Root
-from mediapipe.services import open_check
 from mediapipe.settings import load_settings
 from mediapipe.verdicts import Judged
 from tests.manifests import manifest, named, recordings
