@@ -40,7 +40,9 @@ LAYERS: dict[str, float] = {
     "audio.channels": 0.25,
     "audio.rules": 0.25,
     "ledger.interface": 0.25,
+    "shards": 0.25,
     "pacing": 0.5,
+    "wire": 0.5,
     "liveness": 0.5,
     "settings": 0.7,
     "sources": 0.6,
@@ -67,10 +69,16 @@ LAYERS: dict[str, float] = {
     "imports": 2.2,
     "transfer": 2,
     "listing": 2,
+    "covering": 1.8,
+    "crew": 2.5,
+    "transfer_services": 2.9,
     "services": 3,
+    "call_services": 3,
+    "crew_member": 3.5,
     "import_services": 3.1,
     "prompt_services": 3.1,
     "jobs": 4,
+    "engines": 5,
     "cli": 6,
     "__main__": 7,
     "": 0,  # the package itself: its version
@@ -78,7 +86,11 @@ LAYERS: dict[str, float] = {
 
 # A third-party package may be imported only here.
 OWNERS: dict[str, set[str]] = {
-    "httpx": {"convirza.session", "convirza.signed", "convirza.posts", "convirza.outside"},
+    "httpx": {
+        *("convirza.session", "convirza.signed", "convirza.posts", "convirza.outside"),
+        "convirza.wired",
+    },
+    "ray": {"engines"},
     "boto3": {"stores"},
     "botocore": {"stores"},
     "mutagen": {"audio"},
@@ -224,7 +236,7 @@ def test_every_module_says_what_it_is_for() -> None:
 def test_the_architecture_page_lists_exactly_the_modules_there_are() -> None:
     page = (PACKAGE / "architecture.md").read_text()
     assert unlisted(page, MODULES, PACKAGE) == set()
-    assert len(page.splitlines()) <= 300
+    assert len(page.splitlines()) <= 330
 
 
 @pytest.mark.parametrize("package", OWNERS)
