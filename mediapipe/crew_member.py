@@ -21,6 +21,8 @@ from mediapipe.redact import redact
 from mediapipe.transfer import Tools, Transfer, transfer
 from mediapipe.transfer_services import Setup, opened_transfers, shared_transfers
 
+SWITCH_S = 0.0005
+
 Tasks = queue.SimpleQueue[tuple[int, Transfer] | None]
 
 
@@ -31,6 +33,8 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not get between the results
+    # A thread that has read its bytes should not wait long for another that reckons.
+    sys.setswitchinterval(SWITCH_S)
     setup: Setup = read_frame(sys.stdin.buffer)
     tasks: Tasks = queue.SimpleQueue()
     lock = threading.Lock()
