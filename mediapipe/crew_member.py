@@ -11,7 +11,9 @@ import queue
 import signal
 import sys
 import threading
-from typing import IO
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import IO, NoReturn
 
 import anyio
 
@@ -38,14 +40,17 @@ def main() -> None:
     setup: Setup = read_frame(sys.stdin.buffer)
     tasks: Tasks = queue.SimpleQueue()
     lock = threading.Lock()
-    store, wire = shared_transfers(setup)
+    try:
+        store, wire = shared_transfers(setup)
+    except MediapipeError as error:
+        _end(error)
     for _ in range(setup.threads):
 
         async def serve() -> None:
             async with opened_transfers(setup, store, wire) as tools:
                 await _serve(tools, tasks, out, lock)
 
-        threading.Thread(target=anyio.run, args=(serve,), daemon=True).start()
+        threading.Thread(target=_work, args=(serve,), daemon=True).start()
     with lock:
         write_frame(out, None)
     try:
@@ -66,7 +71,29 @@ async def _serve(tools: Tools, tasks: Tasks, out: IO[bytes], lock: threading.Loc
         except Exception as error:
             value = Failed(redact(f"{error!r}"), code="unexpected_error")
         with lock:
-            write_frame(out, (number, value))
+            try:
+                write_frame(out, (number, value))
+            except OSError:
+                raise
+            except Exception as error:  # not to be pickled: nothing of it was written
+                write_frame(out, (number, Failed(redact(f"{error!r}"), code="unexpected_error")))
+
+
+def _work(serve: Callable[[], Awaitable[None]]) -> None:
+    """Work in a thread; without it the process would take tasks that nobody does, so it ends, too."""
+    try:
+        anyio.run(serve)
+    except BaseException as error:
+        _end(error)
+
+
+def _end(error: BaseException) -> NoReturn:
+    """End the process; the parent sees it, and does again what was in hand."""
+    if not isinstance(error, BrokenPipeError):  # the parent is gone: nobody listens
+        with suppress(OSError):
+            sys.stderr.write(f"a transfer process ended: {redact(repr(error))}\n")
+            sys.stderr.flush()
+    os._exit(1)
 
 
 if __name__ == "__main__":

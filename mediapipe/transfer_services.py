@@ -13,7 +13,7 @@ from mediapipe.convirza.hosts import HostPolicy
 from mediapipe.convirza.session import HttpClient, Timeouts, open_http
 from mediapipe.convirza.signed import Downloader
 from mediapipe.convirza.wired import wire_of, wired
-from mediapipe.crew import Crew, processes_of
+from mediapipe.crew import Crew, TellingPacer, processes_of
 from mediapipe.errors import UsageError
 from mediapipe.layout import Layout
 from mediapipe.pacing import AdaptiveLimit, ByteBudget, Pacer, Pause, RetryPolicy
@@ -57,7 +57,7 @@ async def opened_transfers(setup: Setup, store: Store, wire: Wire) -> AsyncGener
     settings = setup.settings
     timeouts = timeouts_of(settings, settings.pace.stall_timeout)
     async with open_http(timeouts, connections=1, transport=wired(wire)) as http:
-        yield transfer_tools(settings, http, store, Pacer(AdaptiveLimit(1), Pause()))
+        yield transfer_tools(settings, http, store, TellingPacer(AdaptiveLimit(1), Pause()))
 
 
 def shared_transfers(setup: Setup) -> tuple[Store, Wire]:
@@ -90,11 +90,14 @@ def crew_of(settings: Settings, tools: Tools, pause: Pause) -> Crew:
     """Return the crew of a run: its members share the machine's cores, and the run's workers."""
     processes = min(processes_of(settings.archive.processes), settings.workers)
     threads = -(-settings.workers // processes)
-    # A budget of the whole run, of which each member has its part.
-    part = max(settings.archive.spool_budget // processes, settings.archive.spool_memory)
-    theirs = settings.model_copy(
-        update={"archive": settings.archive.model_copy(update={"spool_budget": part})}
-    )
     # A turn of its own: what is done here has its turn from the downloader.
     pacer = Pacer(AdaptiveLimit(settings.workers), pause)
-    return Crew(Setup(theirs, threads), processes, lambda task: transfer(task, tools), pacer)
+    return Crew(
+        Setup(settings, threads),
+        processes,
+        lambda task: transfer(task, tools),
+        pacer,
+        tools.retry,
+        tools.budget,
+        tools.spool_memory,
+    )

@@ -2,35 +2,45 @@
 
 A body of 300 kB is read and sent in a few large calls that let go of the interpreter's lock, where an event
 loop handles it in dozens of small ones. Requests come ready made, from httpx or from botocore; what is kept
-of connections, and nothing else, is this module's. It retries nothing, follows nothing, and decodes nothing.
+of connections, and nothing else, is this module's. It follows nothing and decodes nothing, and repeats
+nothing but a GET that met a connection which the far side closed just then.
 """
 
 from __future__ import annotations
 
 import http.client
-import io
+import math
 import select
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
-CHUNK = 1024 * 1024
-"""Bytes handed to the socket at a time, and read from a body that is no bytes."""
+from mediapipe.http1 import GONE, Asked, Incoming, Unsendable, asks_leave, exchanged, head_of
+
+__all__ = ["Hold", "NotReached", "Origin", "Reply", "Unsendable", "Wire", "proxied"]
+
 IDLE_S = 30.0
 """A connection that was idle for longer is not used again: the far side may be closing it just then."""
-CONTINUE_S = 1.0
-"""How long a server that was asked for leave may say nothing before the body is sent all the same."""
-
 Headers = Iterable[tuple[str, str]]
+
+_PORTS = {"https": 443, "http": 80}
+_SAFE = frozenset({"GET", "HEAD"})
 
 
 class NotReached(OSError):
     """No connection could be made, or not in time: nothing was sent."""
+
+
+def proxied() -> bool:
+    """Tell whether the environment names a proxy; ``NO_PROXY`` alone names none."""
+    return not {"http", "https", "all"}.isdisjoint(getproxies())
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,23 @@ class Origin:
     scheme: str
     host: str
     port: int
+
+    @classmethod
+    def of(cls, url: str) -> Origin:
+        """Return where a URL leads."""
+        parts = urlsplit(url)
+        return cls(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme])
+
+    @classmethod
+    def at(cls, scheme: str, host: str, port: int | None) -> Origin:
+        """Return an origin; without a port it is the scheme's own."""
+        return cls(scheme, host, port or _PORTS[scheme])
+
+    @property
+    def header(self) -> str:
+        """What the header ``Host`` says: the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 @dataclass(slots=True)
@@ -54,17 +81,24 @@ class _Connection:
         """Tell whether it may carry another request: nothing has come unasked, such as its end."""
         if time.monotonic() - self.idle_since > IDLE_S:
             return False
+        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+            return False
         try:
-            readable, _, _ = select.select([self.socket], [], [], 0)
+            poll = select.poll()  # knows file numbers above 1,024, too
+            poll.register(self.socket, select.POLLIN)
+            return not poll.poll(0)
         except (OSError, ValueError):
             return False
-        return not readable
 
 
 class Hold:
-    """A hand on a request that runs in another thread: it can be cut off from outside."""
+    """A hand on a request that runs in another thread: it can be cut off from outside.
 
-    def __init__(self) -> None:
+    ``deadline`` is a moment of ``time.monotonic``: nothing more is read after it.
+    """
+
+    def __init__(self, deadline: float = math.inf) -> None:
+        self.deadline = deadline
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._cut = False
@@ -87,7 +121,9 @@ class Hold:
             self._cut = True
             if self._socket is not None:
                 with suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
+                    # Not the TLS socket's own: that one first forgets its encryption, and what another
+                    # thread sends at that moment would go out in the clear.
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 @dataclass(slots=True)
@@ -97,48 +133,83 @@ class Reply:
     status: int
     headers: list[tuple[str, str]]
     _response: http.client.HTTPResponse
+    _incoming: Incoming
     _wire: Wire
     _origin: Origin
-    _connection: _Connection
-    _over: bool = False
+    _held: list[_Connection]
+    _broken: bool = False
 
     @property
     def length(self) -> int | None:
-        """The length of the body, None where that was not said."""
+        """The length of what is left of the body, None where that was not said."""
         return self._response.length
 
     def readinto(self, view: memoryview) -> int:
-        """Fill ``view`` as far as the body goes; 0 at its end. Raises as ``Wire.request`` does."""
+        """Fill ``view`` as far as the body goes; 0 at its end. Raises as ``Wire.request`` does.
+
+        Of a body that breaks off, first what did arrive is returned, then the error is raised.
+        """
         filled = 0
-        while filled < len(view):
-            count = self._response.readinto(view[filled:])
-            if not count:
-                break
-            filled += count
-            if self._response.length is None:  # in chunks: what there is
-                break
+        with self._noticed():
+            while filled < len(view):
+                count = self._response.readinto(view[filled:])
+                if not count:
+                    break
+                filled += count
+                if self._response.length is None:  # in chunks: what there is
+                    break
+            if not filled and len(view):
+                self._check_end()
         return filled
+
+    def _check_end(self) -> None:
+        """Raise for an end that is none."""
+        if self._incoming.failed is not None:
+            raise self._incoming.failed
+        if self._response.length:
+            raise http.client.IncompleteRead(b"", self._response.length)
+
+    @contextmanager
+    def _noticed(self) -> Iterator[None]:
+        """Remember that the connection is spoiled."""
+        try:
+            yield
+        except BaseException as error:
+            self._broken = True
+            failed = self._incoming.failed
+            if isinstance(error, http.client.HTTPException) and failed is not None:
+                raise failed from error
+            raise
 
     @property
     def whole(self) -> bool:
         """Tell whether the body was read to its end."""
-        return self._response.isclosed()
+        return (
+            self._response.isclosed()
+            and not self._broken
+            and not self._response.length
+            and self._incoming.failed is None
+        )
 
     def read(self) -> bytes:
         """Return the rest of the body."""
-        return self._response.read()
+        with self._noticed():
+            content = self._response.read()
+            self._check_end()
+        return content
 
     def close(self) -> None:
         """Let go of the connection: kept when the body was read to its end, closed else; idempotent."""
-        if self._over:
+        try:
+            connection = self._held.pop()  # by one thread only
+        except IndexError:
             return
-        self._over = True
-        whole = self._response.isclosed() and not self._response.will_close
+        kept = self.whole and not self._response.will_close
         self._response.close()
-        if whole:
-            self._wire.keep(self._origin, self._connection)
+        if kept:
+            self._wire.keep(self._origin, connection)
         else:
-            _shut(self._connection.socket)
+            _shut(connection.socket)
 
 
 @dataclass(slots=True)
@@ -156,6 +227,10 @@ class Wire:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
 
+    def __post_init__(self) -> None:
+        """Say of TLS what is spoken over it."""
+        self.context.set_alpn_protocols(["http/1.1"])
+
     def request(
         self,
         origin: Origin,
@@ -168,18 +243,37 @@ class Wire:
         """Send a request and return its answer, the body unread.
 
         ``headers`` are sent as they are, and have to say ``Host`` and the body's length. With ``Expect:
-        100-continue`` among them the body waits for leave. Raises :class:`NotReached` before anything was
-        sent, ``OSError`` and ``http.client.HTTPException`` after that.
+        100-continue`` among them the body waits for leave. Raises :class:`Unsendable` and
+        :class:`NotReached` before anything was sent, ``OSError`` and ``http.client.HTTPException`` after.
         """
-        connection = self._kept(origin) or _Connection(self._connected(origin))
+        what = Asked(head_of(method, target, headers := list(headers)), method, asks_leave(headers), body)
+        kept = self._kept(origin)
+        if kept is not None:
+            try:
+                return self._asked(origin, kept, what, hold)
+            except _Stale as stale:
+                # Closed by the far side just as it was used: nothing was wrong, and nothing was heard.
+                if method not in _SAFE or body is not None or (hold is not None and hold.is_cut):
+                    raise stale.error from None
+        try:
+            return self._asked(origin, _Connection(self._connected(origin)), what, hold)
+        except _Stale as stale:
+            raise stale.error from None
+
+    def _asked(self, origin: Origin, connection: _Connection, what: Asked, hold: Hold | None) -> Reply:
+        deadline = math.inf if hold is None else hold.deadline
+        incoming = Incoming(connection.socket, self.timeout, deadline)
         try:
             if hold is not None:
                 hold.take(connection.socket)
-            response = self._exchanged(connection.socket, method, target, list(headers), body)
-        except BaseException:
+            response = exchanged(connection.socket, incoming, what, self.timeout)
+        except BaseException as error:
             _shut(connection.socket)
+            if isinstance(error, GONE) and not incoming.began:
+                raise _Stale(error) from None
             raise
-        return Reply(response.status, response.getheaders(), response, self, origin, connection)
+        headers = response.getheaders()
+        return Reply(response.status, headers, response, incoming, self, origin, [connection])
 
     def keep(self, origin: Origin, connection: _Connection) -> None:
         """Take a connection back."""
@@ -213,6 +307,8 @@ class Wire:
             plain = socket.create_connection((origin.host, origin.port), self.connect_timeout)
         except OSError as error:
             raise NotReached(error.errno, f"cannot connect: {error.strerror or error}") from error
+        except (ValueError, OverflowError) as error:  # a name that is none, a port above 65,535
+            raise NotReached(None, "cannot connect: no such address") from error
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             made = plain
@@ -221,100 +317,18 @@ class Wire:
             made.settimeout(self.timeout)
         except BaseException as error:
             _shut(plain)
-            if isinstance(error, OSError):
-                raise NotReached(error.errno, f"no secure connection: {error}") from error
+            if isinstance(error, OSError | ValueError):
+                raise NotReached(getattr(error, "errno", None), f"no secure connection: {error}") from error
             raise
         return made
 
-    def _exchanged(
-        self, wire: socket.socket, method: str, target: str, headers: list[tuple[str, str]],
-        body: bytes | BinaryIO | None,
-    ) -> http.client.HTTPResponse:  # fmt: skip
-        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers), "", ""]
-        head = "\r\n".join(lines).encode("latin-1")
-        asks = any(name.lower() == "expect" for name, _ in headers)
-        heard = b""
-        if body is None:
-            wire.sendall(head)
-        elif isinstance(body, bytes) and not asks:
-            wire.sendall(head + body)
-        else:
-            wire.sendall(head)
-            heard = self._leave(wire) if asks else b""
-            refused = bool(heard) and not heard.startswith(_CONTINUE)
-            if not refused:
-                _send(wire, body)
-        response = http.client.HTTPResponse(_Heard(wire, heard) if heard else wire, method=method)  # type: ignore[arg-type]
-        try:
-            response.begin()  # passes over "100 Continue"
-        except BaseException:
-            response.close()  # it has a hand of its own on the socket
-            raise
-        if heard and not heard.startswith(_CONTINUE):
-            response.will_close = True  # the body was never sent
-        return response
 
-    def _leave(self, wire: socket.socket) -> bytes:
-        """Return what a server says that was asked for leave, nothing when it says nothing for a while."""
-        wire.settimeout(CONTINUE_S)
-        try:
-            heard = wire.recv(65_536)
-        except TimeoutError:
-            return b""
-        finally:
-            wire.settimeout(self.timeout)
-        if not heard:
-            raise ConnectionResetError("the connection was closed")
-        return heard
+class _Stale(Exception):
+    """A connection was gone before a byte of an answer came."""
 
-
-_CONTINUE = b"HTTP/1.1 100"
-
-
-class _Heard(io.RawIOBase):
-    """A socket of which the beginning was read already; as much of one as an answer is read by."""
-
-    def __init__(self, wire: socket.socket, heard: bytes) -> None:
-        self._wire, self._heard = wire, heard
-
-    def readable(self) -> bool:
-        """Return that it may be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer with what was read already, then from the socket."""
-        if not self._heard:
-            return self._wire.recv_into(buffer)
-        count = min(len(buffer), len(self._heard))
-        buffer[:count], self._heard = self._heard[:count], self._heard[count:]
-        return count
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        """Return it as the file that an answer is read from."""
-        return io.BufferedReader(self)
-
-
-_buffers = threading.local()
-
-
-def _send(wire: socket.socket, body: bytes | BinaryIO | None) -> None:
-    """Send a body through a buffer that its thread has used before."""
-    if body is None:
-        return
-    if isinstance(body, bytes):
-        wire.sendall(body)
-        return
-    buffer: bytearray | None = getattr(_buffers, "sending", None)
-    if buffer is None:
-        buffer = _buffers.sending = bytearray(CHUNK)
-    readinto = getattr(body, "readinto", None)
-    with memoryview(buffer) as view:
-        if readinto is None:
-            while piece := body.read(CHUNK):
-                wire.sendall(piece)
-            return
-        while count := readinto(view):
-            wire.sendall(view[:count])
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
 
 
 def _shut(one: socket.socket) -> None:

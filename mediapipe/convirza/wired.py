@@ -7,21 +7,21 @@ more for each such piece. Measured with recordings of 300 kB over TLS, see ``ben
 from __future__ import annotations
 
 import http.client
+import math
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
-from urllib.request import getproxies
 
 import httpx
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, current_effective_deadline, current_time, to_thread
 from anyio.lowlevel import checkpoint
 
 from mediapipe.convirza.session import Timeouts, TransportFactory
-from mediapipe.wire import Hold, NotReached, Origin, Reply, Wire
+from mediapipe.wire import Hold, NotReached, Origin, Reply, Unsendable, Wire, proxied
 
 READ_AT_ONCE = 1024 * 1024
 T = TypeVar("T")
-_PORTS = {"https": 443, "http": 80}
 _buffers = threading.local()
 
 
@@ -35,7 +35,7 @@ def wired(wire: Wire, connections: int = 0) -> TransportFactory | None:
 
     Without ``connections`` nothing leaves the calling thread: for event loops that have one thing to do.
     """
-    if getproxies():
+    if proxied():
         return None
     return lambda: WiredTransport(wire, connections)
 
@@ -50,11 +50,13 @@ class WiredTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; raises httpx's own exceptions."""
         url = request.url
-        origin = Origin(url.scheme, url.host, url.port or _PORTS[url.scheme])
+        if url.scheme not in {"https", "http"}:
+            raise httpx.UnsupportedProtocol("only http and https are spoken", request=request)
+        origin = Origin.at(url.scheme, url.raw_host.decode("ascii"), url.port)
         target = url.raw_path.decode("ascii")
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
 
-        hold = Hold()
+        hold = Hold(self._deadline())
 
         def exchange() -> tuple[Reply, bytes]:
             reply = self._wire.request(origin, request.method, target, headers, hold=hold)
@@ -66,7 +68,14 @@ class WiredTransport(httpx.AsyncBaseTransport):
 
         reply, first = await self.run(exchange, request, hold)
         body = _Body(self, request, reply, hold, first)
-        return httpx.Response(reply.status, headers=reply.headers, stream=body, request=request)
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+        return httpx.Response(reply.status, headers=raw, stream=body, request=request)
+
+    def _deadline(self) -> float:
+        """Return when a request has to end that blocks its event loop: nobody else could end it."""
+        if self._limiter is not None:
+            return math.inf
+        return time.monotonic() + current_effective_deadline() - current_time()
 
     async def run(self, work: Callable[[], T], request: httpx.Request, hold: Hold) -> T:
         """Run blocking work, in a thread unless told otherwise; raises httpx's own exceptions.
@@ -80,6 +89,8 @@ class WiredTransport(httpx.AsyncBaseTransport):
         except NotReached as error:
             kind = httpx.ConnectTimeout if isinstance(error.__cause__, TimeoutError) else httpx.ConnectError
             raise kind(str(error), request=request) from error
+        except Unsendable as error:
+            raise httpx.LocalProtocolError(str(error), request=request) from error
         except TimeoutError as error:
             raise httpx.ReadTimeout("nothing came for a while", request=request) from error
         except http.client.HTTPException as error:

@@ -190,7 +190,8 @@ class S3Store:
         with self._lock:
             if self._opened is None:
                 session = boto3.session.Session()
-                wire = wire_of(self._options)
+                # What may stand in a file only; from the environment it comes here as well.
+                wire = wire_of(self._options, session._session.get_config_variable("ca_bundle"))
                 self._opened = new_client(self._options, session, wire)
                 self._session, self._wire = session, wire
             return self._opened

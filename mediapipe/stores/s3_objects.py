@@ -71,9 +71,10 @@ class Objects:
             "IfNoneMatch": "*",
             **parameters,
         }
-        if self._fast is not None and size <= SMALL:
-            self._fast.put(key, body, size, sha256, conditions)
-            return
+        if self._fast is not None and not self._fast.elsewhere and size <= SMALL:
+            if self._fast.put(key, body, size, sha256, conditions):
+                return
+            body.seek(0)
         self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentLength=size, **conditions)
 
     def _found(self, key: str, size: int, sha256: str) -> Same:

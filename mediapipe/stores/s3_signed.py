@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 import botocore.auth
 import botocore.awsrequest
@@ -21,14 +21,18 @@ import botocore.parsers
 from botocore.awsrequest import HeadersDict
 
 from mediapipe.errors import Failed
-from mediapipe.wire import Origin, Wire
+from mediapipe.stores.s3_wired import exchanged
+from mediapipe.wire import Wire
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _PARSER = botocore.parsers.create_parser("rest-xml")
-_PORTS = {"https": 443, "http": 80}
 _SAMPLE = "x"
+_REDIRECTS = frozenset({301, 302, 307})
+_OTHER_REGION = frozenset(
+    {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"}
+)
 
 
 class _KnownPayload(botocore.auth.S3SigV4Auth):
@@ -53,9 +57,13 @@ class FastPuts:
     """What each parameter is called as a header."""
     output: Any
     agent: str
+    elsewhere: bool = False
 
-    def put(self, key: str, body: BinaryIO, size: int, sha256: str, parameters: Mapping[str, Any]) -> None:
+    def put(self, key: str, body: BinaryIO, size: int, sha256: str, parameters: Mapping[str, Any]) -> bool:
         """Send one put; raises ``ClientError`` for a refusal, as botocore does.
+
+        False when the bucket is in another region or at another address: botocore finds out where, and has
+        to put everything from then on.
 
         The body is hashed once more: none goes out under a hash that is not its own.
         """
@@ -65,20 +73,23 @@ class FastPuts:
             raise Failed("the bytes do not have the SHA-256 they should have", code="checksum")
         url = self.base + quote(key, safe="/~")
         headers = self._headers(url, size, sha256, parameters)
-        parts = urlsplit(url)
-        origin = Origin(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme])
-        reply = self.wire.request(origin, "PUT", parts.path, headers, data)
-        try:
-            content = reply.read()
-        finally:
-            reply.close()
-        if reply.status >= 300:
-            answer = {"status_code": reply.status, "headers": HeadersDict(reply.headers), "body": content}
-            raise botocore.exceptions.ClientError(_PARSER.parse(answer, self.output), "PutObject")
+        status, told, content = exchanged(self.wire, "PUT", url, headers, data)
+        if 200 <= status < 300 and not content.strip():
+            return True
+        if status == 200 and b"<Error" in content:  # S3 may find out after it said so
+            status = 500
+        answer = {"status_code": status, "headers": HeadersDict(told), "body": content}
+        parsed = _PARSER.parse(answer, self.output)
+        if status in _REDIRECTS or parsed.get("Error", {}).get("Code") in _OTHER_REGION:
+            self.elsewhere = True
+            return False
+        if not 200 <= status < 300:
+            raise botocore.exceptions.ClientError(parsed, "PutObject")
+        return True
 
     def _headers(
         self, url: str, size: int, sha256: str, parameters: Mapping[str, Any]
-    ) -> list[tuple[str, str]]:
+    ) -> list[tuple[str, str | bytes]]:
         headers: dict[str, str] = {"Content-Length": str(size), "User-Agent": self.agent}
         for name, value in parameters.items():
             if name == "Metadata":
@@ -89,8 +100,7 @@ class FastPuts:
         signer = _KnownPayload(self.credentials.get_frozen_credentials(), "s3", self.region)
         signer.sha256 = sha256
         signer.add_auth(request)
-        host = urlsplit(url).netloc.rpartition("@")[2]
-        return [("Host", host), *((name, _plain(value)) for name, value in request.headers.items())]
+        return list(request.headers.items())
 
 
 def fast_puts(client: S3Client, bucket: str, wire: Wire, credentials: Any) -> FastPuts | None:
@@ -123,7 +133,3 @@ def _text(value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return str(value)
-
-
-def _plain(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value

@@ -9,29 +9,54 @@ from __future__ import annotations
 
 import http.client
 import os
-from typing import Any
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import botocore.awsrequest
 import botocore.exceptions
 import botocore.httpsession
 
 from mediapipe.stores.options import StoreOptions
-from mediapipe.wire import NotReached, Origin, Wire
+from mediapipe.wire import NotReached, Origin, Wire, proxied
 
-_PORTS = {"https": 443, "http": 80}
+Headers = Iterable[tuple[str, str | bytes]]
+Heard = tuple[int, list[tuple[str, str]], bytes]
 
 
-def wire_of(options: StoreOptions) -> Wire | None:
-    """Return connections that trust whom botocore trusts; None where a proxy is set, which only it uses."""
-    if getproxies():
+def wire_of(options: StoreOptions, ca_bundle: str | None = None) -> Wire | None:
+    """Return connections that trust whom botocore trusts.
+
+    ``ca_bundle`` is what its configuration names. None where a proxy is set, which only botocore uses, and
+    where there is no such bundle, of which it has its own words.
+    """
+    if proxied():
         return None
     context = botocore.httpsession.create_urllib3_context()
-    bundle: Any = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or True
-    context.load_verify_locations(botocore.httpsession.get_cert_path(bundle))
+    bundle: Any = ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or True
+    try:
+        context.load_verify_locations(botocore.httpsession.get_cert_path(bundle))
+    except OSError:
+        return None
     context.check_hostname = True
     return Wire(context, options.connect_timeout, options.read_timeout, options.max_connections)
+
+
+def exchanged(wire: Wire, method: str, url: str, headers: Headers, body: bytes | BinaryIO | None) -> Heard:
+    """Send a request and return status, headers and body of its answer; raises botocore's exceptions."""
+    origin, parts = Origin.of(url), urlsplit(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    told = [(str(name), _text(value)) for name, value in headers]
+    if not any(name.lower() == "host" for name, _ in told):
+        told.insert(0, ("Host", origin.header))
+    with _as_botocore(url):
+        reply = wire.request(origin, method, target, told, body)
+        try:
+            return reply.status, reply.headers, reply.read()
+        finally:
+            reply.close()
 
 
 class WiredSender:
@@ -41,28 +66,16 @@ class WiredSender:
         self._wire = wire
 
     def send(self, request: Any, **_: Any) -> Any:
-        """Send one prepared request and return its answer as botocore's own; raises botocore's exceptions."""
-        url = urlsplit(request.url)
-        origin = Origin(url.scheme, url.hostname or "", url.port or _PORTS[url.scheme])
-        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        headers = [(str(name), _text(value)) for name, value in request.headers.items()]
-        if not any(name.lower() == "host" for name, _ in headers):
-            headers.insert(0, ("Host", url.netloc.rpartition("@")[2]))
-        try:
-            reply = self._wire.request(origin, request.method, target, headers, request.body)
-            try:
-                content = reply.read()
-            finally:
-                reply.close()
-        except NotReached as error:
-            where = request.url
-            raise botocore.exceptions.EndpointConnectionError(endpoint_url=where, error=error) from error
-        except TimeoutError as error:
-            raise botocore.exceptions.ReadTimeoutError(endpoint_url=request.url, error=error) from error
-        except (http.client.HTTPException, OSError) as error:
-            raise botocore.exceptions.ConnectionClosedError(endpoint_url=request.url, error=error) from error
-        headers_read: Any = dict(reply.headers)
-        return botocore.awsrequest.AWSResponse(request.url, reply.status, headers_read, _Read(content))
+        """Send one prepared request and return its answer as botocore's own; raises botocore's exceptions.
+
+        None, and so botocore's own sender, for a body that goes in chunks.
+        """
+        if "Transfer-Encoding" in request.headers:
+            return None
+        heard = exchanged(self._wire, request.method, request.url, request.headers.items(), request.body)
+        status, headers, content = heard
+        headers_read: Any = dict(headers)
+        return botocore.awsrequest.AWSResponse(request.url, status, headers_read, _Read(content))
 
 
 class _Read:
@@ -74,6 +87,24 @@ class _Read:
     def stream(self, **_: Any) -> list[bytes]:
         """Return the pieces of the body: one."""
         return [self._content]
+
+
+@contextmanager
+def _as_botocore(url: str) -> Iterator[None]:
+    """Turn the wire's exceptions into those that botocore's sender would raise."""
+    try:
+        yield
+    except NotReached as error:
+        cause = error.__cause__
+        if isinstance(cause, ssl.SSLError):
+            raise botocore.exceptions.SSLError(endpoint_url=url, error=cause) from error
+        if isinstance(cause, TimeoutError):
+            raise botocore.exceptions.ConnectTimeoutError(endpoint_url=url, error=error) from error
+        raise botocore.exceptions.EndpointConnectionError(endpoint_url=url, error=error) from error
+    except TimeoutError as error:
+        raise botocore.exceptions.ReadTimeoutError(endpoint_url=url, error=error) from error
+    except (http.client.HTTPException, OSError) as error:
+        raise botocore.exceptions.ConnectionClosedError(endpoint_url=url, error=error) from error
 
 
 def _text(value: str | bytes) -> str:
