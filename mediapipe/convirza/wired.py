@@ -10,7 +10,8 @@ import http.client
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import httpx
@@ -58,10 +59,12 @@ class WiredTransport(httpx.AsyncBaseTransport):
 
         hold = Hold(self._deadline())
 
-        def exchange() -> tuple[Reply, bytes]:
+        def exchange() -> tuple[Reply, bytes | Exception]:
             reply = self._wire.request(origin, request.method, target, headers, hold=hold)
             try:
                 return reply, _piece(reply)
+            except (http.client.HTTPException, OSError) as error:
+                return reply, error  # the status stands, however the body ends
             except BaseException:
                 reply.close()
                 raise
@@ -82,21 +85,10 @@ class WiredTransport(httpx.AsyncBaseTransport):
 
         A caller that is cancelled cuts it off, and does not wait longer than that takes.
         """
-        try:
+        with _as_httpx(request):
             if self._limiter is None:
                 return work()
             return await self._in_a_thread(work, hold)
-        except NotReached as error:
-            kind = httpx.ConnectTimeout if isinstance(error.__cause__, TimeoutError) else httpx.ConnectError
-            raise kind(str(error), request=request) from error
-        except Unsendable as error:
-            raise httpx.LocalProtocolError(str(error), request=request) from error
-        except TimeoutError as error:
-            raise httpx.ReadTimeout("nothing came for a while", request=request) from error
-        except http.client.HTTPException as error:
-            raise httpx.RemoteProtocolError(f"{type(error).__name__}: {error}", request=request) from error
-        except OSError as error:
-            raise httpx.ReadError(str(error), request=request) from error
 
     async def _in_a_thread(self, work: Callable[[], T], hold: Hold) -> T:
         """Run work in a thread that always ends before its caller does: what it holds is let go of there."""
@@ -126,16 +118,42 @@ class WiredTransport(httpx.AsyncBaseTransport):
         self._wire.close()
 
 
+@contextmanager
+def _as_httpx(request: httpx.Request) -> Iterator[None]:
+    """Turn the wire's exceptions into httpx's."""
+    try:
+        yield
+    except NotReached as error:
+        kind = httpx.ConnectTimeout if isinstance(error.__cause__, TimeoutError) else httpx.ConnectError
+        raise kind(str(error), request=request) from error
+    except Unsendable as error:
+        raise httpx.LocalProtocolError(str(error), request=request) from error
+    except TimeoutError as error:
+        raise httpx.ReadTimeout("nothing came for a while", request=request) from error
+    except http.client.HTTPException as error:
+        raise httpx.RemoteProtocolError(f"{type(error).__name__}: {error}", request=request) from error
+    except OSError as error:
+        raise httpx.ReadError(str(error), request=request) from error
+
+
 class _Body(httpx.AsyncByteStream):
     """The body of one answer, in few large pieces."""
 
     def __init__(
-        self, transport: WiredTransport, request: httpx.Request, reply: Reply, hold: Hold, first: bytes
+        self,
+        transport: WiredTransport,
+        request: httpx.Request,
+        reply: Reply,
+        hold: Hold,
+        first: bytes | Exception,
     ) -> None:
         self._transport, self._request, self._hold = transport, request, hold
         self._reply, self._first = reply, first
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        if isinstance(self._first, Exception):
+            with _as_httpx(self._request):
+                raise self._first
         piece = self._first
         while piece:
             yield piece

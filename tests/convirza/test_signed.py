@@ -19,8 +19,9 @@ import anyio
 import pytest
 
 from mediapipe.convirza.hosts import ForbiddenHost, HostPolicy
-from mediapipe.convirza.session import Timeouts, open_http
+from mediapipe.convirza.session import Timeouts, TransportFactory, open_http
 from mediapipe.convirza.signed import MAX_REDIRECTS, Download, Downloader, GrantExpired, GrantRefused
+from mediapipe.convirza.wired import wire_of, wired
 from mediapipe.errors import DiskFull, Failed, MediapipeError, Throttled, Transient
 from mediapipe.pacing import AdaptiveLimit, Pacer, Pause, RetryPolicy
 from tests.convirza.server import Handler, Reply, Request, Server, script, serving
@@ -29,6 +30,28 @@ BODY = bytes(range(256)) * 40  # 10,240 bytes
 QUICK = RetryPolicy(attempts=4, wait_initial=0.001, wait_max=0.002, total=10.0)
 QUERY = "/v3/recordings/1?secret=s3cr3t&access=acc3ss&expires=1"
 RANGED = {"ETag": '"v1"', "Accept-Ranges": "bytes"}
+
+
+TIMEOUTS = Timeouts(2, 2, 2, 2)
+ways: list[str] = []
+
+
+@pytest.fixture(autouse=True, params=["httpx", "threads", "inline"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything here holds for each transport under httpx: its own, and ours in threads and without."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    ways[:] = [request.param]
+    return str(request.param)
+
+
+def transport() -> TransportFactory | None:
+    """Return the transport that the test runs over."""
+    if ways == ["httpx"]:
+        return None
+    made = wired(wire_of(TIMEOUTS, 4), 4 if ways == ["threads"] else 0)
+    assert made is not None
+    return made
 
 
 def accept(_: Download) -> None:
@@ -50,7 +73,7 @@ def fetch(
     held: BinaryIO = io.BytesIO(b"left over from before") if spool is None else spool
 
     async def main() -> Download:
-        async with open_http(Timeouts(2, 2, 2, 2), connections=4) as http:
+        async with open_http(TIMEOUTS, connections=4, transport=transport()) as http:
             pacer = Pacer(AdaptiveLimit(4), pause or Pause())
             hosts = HostPolicy.of(["*.example.com"], (server.url, *bases))
             downloader = Downloader(http, hosts, pacer, retry, max_bytes=max_bytes, longest=longest)
