@@ -43,6 +43,7 @@ LAYERS: dict[str, float] = {
     "shards": 0.25,
     "pacing": 0.5,
     "wire": 0.5,
+    "http1": 0.4,
     "liveness": 0.5,
     "settings": 0.7,
     "sources": 0.6,

@@ -64,7 +64,7 @@ def measured(folder: Path, count: int, *flags: str) -> tuple[dict[str, Any], int
 
 
 def test_ten_times_the_rows_take_the_same_memory(tmp_path: Path) -> None:
-    _, few = measured(tmp_path / "few", 2_500)
+    _, few = measured(tmp_path / "few", 2_500, "--report")
     _, many = measured(tmp_path / "many", 25_000, "--report")
     assert many <= MEMORY_RATIO * few, (few, many)
 
