@@ -68,8 +68,7 @@ def preview(
     """Make a page on which every prompt is heard before it is sent: no login, no network.
 
     Source, rendered, and as callers hear it over G.711; with waveforms, levels, what stands out and what
-    changed since the last release. Everything is in the one file, the audio too. Exit code 3 says that
-    something could not be sent as it stands.
+    changed since the last release. Audio and all are in the one file. Exit code 3: something is blocked.
     """
     with guarded():
         from mediapipe.cli.prompts import lock_place, read_wishes
@@ -89,8 +88,9 @@ def preview(
         choices = choices_of(settings, prune=False, prune_foreign=False, force=False)
         wishes = read_wishes(settings, manifest, root, choices)
         place = lock_place(lock, manifest)
-        report = preview_and_report(settings, wishes, place, out, changed=changed, as_json=as_json)
-        raise typer.Exit(report.code)
+        raise typer.Exit(
+            preview_and_report(settings, wishes, place, out, changed=changed, as_json=as_json).code
+        )
 
 
 def preview_and_report(
