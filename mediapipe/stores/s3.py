@@ -48,7 +48,6 @@ from mediapipe.stores.s3_headers import (
 from mediapipe.stores.s3_objects import CHUNK, PROBE, Objects
 from mediapipe.stores.s3_signed import FastPuts, fast_puts
 from mediapipe.stores.s3_wired import WiredSender, wire_of
-from mediapipe.wire import Wire
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -82,7 +81,7 @@ class S3Store:
         self._lock = threading.Lock()
         self._opened: S3Client | None = None
         self._session: boto3.session.Session | None = None
-        self._wire: Wire | None = None
+        self._sender: WiredSender | None = None
         self._fast: FastPuts | None = None
         self._asked = False
         self._limiter: CapacityLimiter | None = None
@@ -167,10 +166,10 @@ class S3Store:
         """Close the connections."""
         with self._lock:
             client, self._opened = self._opened, None
-            wire, self._wire = self._wire, None
+            sender, self._sender = self._sender, None
             self._fast, self._asked = None, False
-        if wire is not None:
-            wire.close()
+        if sender is not None:
+            sender.wire.close()
         if client is not None:
             client.close()
 
@@ -192,8 +191,9 @@ class S3Store:
                 session = boto3.session.Session()
                 # What may stand in a file only; from the environment it comes here as well.
                 wire = wire_of(self._options, session._session.get_config_variable("ca_bundle"))
-                self._opened = new_client(self._options, session, wire)
-                self._session, self._wire = session, wire
+                sender = None if wire is None else WiredSender(wire)
+                self._opened = new_client(self._options, session, sender)
+                self._session, self._sender = session, sender
             return self._opened
 
     def _objects(self) -> Objects:
@@ -203,9 +203,9 @@ class S3Store:
         """Return the objects with the quick way of small puts, where there is one."""
         client = self._client()
         with self._lock:
-            if not self._asked and self._wire is not None and self._session is not None:
+            if not self._asked and self._sender is not None and self._session is not None:
                 credentials = self._session.get_credentials()
-                self._fast = fast_puts(client, self._bucket, self._wire, credentials)
+                self._fast = fast_puts(client, self._bucket, self._sender, credentials)
             self._asked = True
         return Objects(client, self._bucket, self._options, self._fast)
 
@@ -228,11 +228,11 @@ def translated(what: str) -> Iterator[None]:
 
 
 def new_client(
-    options: StoreOptions, session: boto3.session.Session | None = None, wire: Wire | None = None
+    options: StoreOptions, session: boto3.session.Session | None = None, sender: WiredSender | None = None
 ) -> S3Client:
     """Return a client set up as everything here wants it; raises ``UsageError``.
 
-    Its puts go over ``wire``, where one is given.
+    Its puts are sent by ``sender``, where one is given.
     """
     config = Config(
         # The caller's policy is the only one that retries.
@@ -255,6 +255,6 @@ def new_client(
     client.meta.events.register_last("before-call.s3", ask_leave_only_for_much)
     for operation in ("PutObject", "UploadPart"):
         client.meta.events.register(f"before-send.s3.{operation}", check_before_send)
-    if wire is not None:
-        client.meta.events.register_last("before-send.s3.PutObject", WiredSender(wire).send)
+    if sender is not None:
+        client.meta.events.register_last("before-send.s3.PutObject", sender.send)
     return client

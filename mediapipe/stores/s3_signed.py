@@ -1,18 +1,19 @@
 """Small puts signed by botocore's signer alone, without the rest of its way: a third of the time each.
 
-What a header is called is read from botocore's own model of the service, and where the bucket is from its
-presigner. Only plain Signature Version 4 is spoken; where botocore would sign otherwise (S3 Express, access
-points of several regions) :func:`fast_puts` returns None, and botocore does it all.
+What a header is called is read from botocore's own model of the service, and where the bucket is from a put
+that it prepares. Only plain Signature Version 4 is spoken; where botocore would sign otherwise (S3 Express,
+access points of several regions) :func:`fast_puts` returns None, and botocore does it all.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 import botocore.auth
 import botocore.awsrequest
@@ -21,14 +22,14 @@ import botocore.parsers
 from botocore.awsrequest import HeadersDict
 
 from mediapipe.errors import Failed
-from mediapipe.stores.s3_wired import exchanged
+from mediapipe.stores.s3_wired import WiredSender, exchanged
 from mediapipe.wire import Wire
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _PARSER = botocore.parsers.create_parser("rest-xml")
-_SAMPLE = "x"
+_SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/([^/]+)/s3/aws4_request,.*")
 _REDIRECTS = frozenset({301, 302, 307})
 _OTHER_REGION = frozenset(
     {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"}
@@ -103,19 +104,14 @@ class FastPuts:
         return list(request.headers.items())
 
 
-def fast_puts(client: S3Client, bucket: str, wire: Wire, credentials: Any) -> FastPuts | None:
-    """Return the fast way of a bucket; None where it is not botocore's own."""
-    url = client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": _SAMPLE})
-    place, _, query = url.partition("?")
-    asked = parse_qs(query)
-    scope = asked.get("X-Amz-Credential", [""])[0].split("/")
-    plain = asked.get("X-Amz-Algorithm") == ["AWS4-HMAC-SHA256"] and scope[-1:] == ["aws4_request"]
-    if (
-        not plain
-        or scope[-2] != "s3"
-        or "X-Amz-S3session-Token" in asked
-        or not place.endswith(f"/{_SAMPLE}")
-    ):
+def fast_puts(client: S3Client, bucket: str, sender: WiredSender, credentials: Any) -> FastPuts | None:
+    """Return the fast way of a bucket; None where it is not botocore's own. ``sender`` is the client's."""
+    sample = sender.prepared(client, bucket)
+    if sample is None:
+        return None
+    place = sample.url.partition("?")[0]
+    signed = _SIGNED.fullmatch(_header(sample, "Authorization"))
+    if signed is None or "X-Amz-S3session-Token" in sample.headers:
         return None
     operation: Any = client.meta.service_model.operation_model("PutObject")
     members = operation.input_shape.members
@@ -124,9 +120,14 @@ def fast_puts(client: S3Client, bucket: str, wire: Wire, credentials: Any) -> Fa
         for name, shape in members.items()
         if shape.serialization.get("location") == "header"
     }
-    agent = str(getattr(client.meta.config, "user_agent", ""))
-    base = place[: -len(_SAMPLE)]
-    return FastPuts(wire, base, scope[-3], credentials, names, operation.output_shape, agent)
+    base = place.rpartition("/")[0] + "/"
+    agent = _header(sample, "User-Agent")
+    return FastPuts(sender.wire, base, signed[1], credentials, names, operation.output_shape, agent)
+
+
+def _header(request: Any, name: str) -> str:
+    value: str | bytes = request.headers.get(name) or ""
+    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 def _text(value: Any) -> str:

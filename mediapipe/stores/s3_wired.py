@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import http.client
 import os
+import secrets
 import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 import botocore.awsrequest
@@ -21,6 +22,9 @@ import botocore.httpsession
 
 from mediapipe.stores.options import StoreOptions
 from mediapipe.wire import NotReached, Origin, Wire, proxied
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 Headers = Iterable[tuple[str, str | bytes]]
 Heard = tuple[int, list[tuple[str, str]], bytes]
@@ -63,19 +67,42 @@ class WiredSender:
     """Answers for botocore's sender."""
 
     def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+        self.wire = wire
+        self._unsent: dict[str, Any] = {}
+
+    def prepared(self, client: S3Client, bucket: str) -> Any:
+        """Return a put of nothing as botocore prepares and signs it for a client of ours. It is not sent.
+
+        Its key is the last part of its path. A presigned address would not do: botocore gives those out for
+        the global endpoint, which only redirects to a new bucket's region.
+        """
+        key = f"never-sent-{secrets.token_hex(16)}"
+        self._unsent[key] = None
+        try:
+            client.put_object(Bucket=bucket, Key=key, Body=b"")
+            return self._unsent[key]
+        finally:
+            del self._unsent[key]
 
     def send(self, request: Any, **_: Any) -> Any:
         """Send one prepared request and return its answer as botocore's own; raises botocore's exceptions.
 
         None, and so botocore's own sender, for a body that goes in chunks.
         """
+        key = urlsplit(request.url).path.rpartition("/")[2]
+        if key in self._unsent:
+            self._unsent[key] = request
+            return botocore.awsrequest.AWSResponse(request.url, 200, _no_headers(), _Read(b""))
         if "Transfer-Encoding" in request.headers:
             return None
-        heard = exchanged(self._wire, request.method, request.url, request.headers.items(), request.body)
+        heard = exchanged(self.wire, request.method, request.url, request.headers.items(), request.body)
         status, headers, content = heard
         headers_read: Any = dict(headers)
         return botocore.awsrequest.AWSResponse(request.url, status, headers_read, _Read(content))
+
+
+def _no_headers() -> Any:
+    return {}
 
 
 class _Read:
