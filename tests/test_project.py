@@ -72,7 +72,8 @@ def test_the_readme_lists_exactly_the_commands_there_are() -> None:
 def test_every_flag_that_a_page_mentions_exists(page: str) -> None:
     known = set().union(*FLAGS.values()) | {"--help"}
     # One in another program's line is none of ours.
-    lines = [line for line in (ROOT / page).read_text().splitlines() if not re.search(r"pip |^docker |^aws |^  --(array|container)", line)]
+    theirs = re.compile(r"pip |^docker |^aws |^  --(array|container)")
+    lines = [line for line in (ROOT / page).read_text().splitlines() if not theirs.search(line)]
     mentioned = {flag for line in lines for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", line)}
     assert mentioned - known == set()
 
@@ -418,5 +419,6 @@ def test_the_wheel_holds_the_package_and_nothing_else(image: Image) -> None:
     kept = {path for path in (image.root / "src" / "mediapipe").rglob("*") if path.is_file()}
     wanted = {path.relative_to(image.root / "src").as_posix() for path in kept}
     wanted = {name for name in wanted if "__pycache__" not in name}
-    assert names == wanted | {f"mediapipe/{path.relative_to(ROOT)}" for path in (ROOT / "profiles").rglob("*.toml")}
+    profiles = (ROOT / "profiles").rglob("*.toml")
+    assert names == wanted | {f"mediapipe/{path.relative_to(ROOT)}" for path in profiles}
     assert "mediapipe/py.typed" in names
