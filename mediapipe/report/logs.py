@@ -73,8 +73,9 @@ class _Formatter(logging.Formatter):
 
     @staticmethod
     def fields(record: logging.LogRecord) -> dict[str, Any]:
-        """Return the fields given as ``extra=``."""
-        return {key: clean(value, key) for key, value in vars(record).items() if key not in _OWN}
+        """Return the fields given as ``extra=``, without what other packages keep on every record."""
+        given = ((key, value) for key, value in vars(record).items() if not key.startswith("_"))
+        return {key: clean(value, key) for key, value in given if key not in _OWN}
 
     @staticmethod
     def moment(record: logging.LogRecord) -> str:

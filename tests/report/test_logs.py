@@ -50,6 +50,25 @@ def test_a_text_line(stream):
     assert rest == "INFO    mediapipe.somewhere: copied 3 call_id=7\n"
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_another_package_keeps_on_every_record_is_not_told(stream, form):
+    usual = logging.getLogRecordFactory()
+
+    def marked(*args, **kwargs):
+        record = usual(*args, **kwargs)
+        vars(record)["_their_timestamp_ns"] = 1
+        return record
+
+    configure(form, "INFO", stream=stream)
+    logging.setLogRecordFactory(marked)  # as ray does from its first start on
+    try:
+        log.info("copied", extra={"call_id": 7})
+    finally:
+        logging.setLogRecordFactory(usual)
+    assert "call_id" in stream.getvalue()
+    assert "_their" not in stream.getvalue()
+
+
 def test_the_run_may_be_named_later_and_the_last_configuration_counts(stream):
     old = io.StringIO()
     configure("text", "INFO", stream=old)
