@@ -8,43 +8,11 @@ from pathlib import Path
 
 from mediapipe.audio.raw import by_suffix
 
-SUFFIXES = frozenset(
-    (
-        *(
-            "3g2",
-            "3gp",
-            "aac",
-            "adts",
-            "aif",
-            "aifc",
-            "aiff",
-            "amr",
-            "asf",
-            "au",
-            "caf",
-            "flac",
-            "m4a",
-            "m4b",
-        ),
-        *(
-            "m4v",
-            "mka",
-            "mkv",
-            "mov",
-            "mp3",
-            "mp4",
-            "mpga",
-            "oga",
-            "ogg",
-            "opus",
-            "snd",
-            "w64",
-            "wav",
-            "wave",
-        ),
-        *("weba", "webm", "wma", "wmv"),
-    )
-)
+_AUDIO = """
+3g2 3gp aac adts aif aifc aiff amr asf au caf flac m4a m4b m4v mka mkv mov mp3 mp4 mpga oga ogg
+opus snd w64 wav wave weba webm wma wmv
+"""
+SUFFIXES = frozenset(_AUDIO.split())
 """Ends of names of files that hold audio, besides those of headerless formats."""
 
 _OUTSIDE = "is a link that leads outside the folder"

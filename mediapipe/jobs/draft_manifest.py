@@ -5,8 +5,6 @@ A file whose name does not say what it should is left out and named; nothing is 
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ from mediapipe.manifest.columns import API_FIELDS, DURATION, RECORDINGS, normali
 from mediapipe.manifest.pattern import NamePattern
 from mediapipe.manifest.problems import quoted
 from mediapipe.manifest.unique import FirstRows
+from mediapipe.manifest.written import csv_text
 
 PAGE = 1_000
 """Rows that are printed at a time."""
@@ -77,12 +76,12 @@ def draft(ask: Ask, emit: Callable[[str], object], complain: Callable[[str], Non
     first = next(rows, None)
     if first is None and not drafted.left_out:
         raise UsageError(f"--from-dir {ask.folder}: no audio file below it", hint="--all takes every file")
-    emit(_csv([ask.columns]))
+    emit(csv_text([ask.columns]))
     for warning in read_header("", ask.columns, 1).warnings:
         complain(f"column {warning}")
     page = [] if first is None else [first]
     while page := page + list(islice(rows, PAGE - len(page))):
-        emit(_csv(page))
+        emit(csv_text(page))
         page = []
     return drafted
 
@@ -106,9 +105,3 @@ def _rows(ask: Ask, drafted: Drafted, complain: Callable[[str], None]) -> Iterat
         drafted.rows += 1
         row = {**ask.constants, **cells, "external_id": external_id, RECORDINGS[0]: path}
         yield [row[name] for name in columns]
-
-
-def _csv(rows: Sequence[Sequence[str]]) -> str:
-    written = io.StringIO()
-    csv.writer(written, lineterminator="\n").writerows(rows)
-    return written.getvalue().removesuffix("\n")

@@ -6,8 +6,6 @@ folders become part of the name. What cannot be told is left to the usual: a pro
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -18,6 +16,7 @@ from mediapipe.library import names
 from mediapipe.library.words import PromptType
 from mediapipe.manifest.problems import quoted
 from mediapipe.manifest.prompts import COLUMNS
+from mediapipe.manifest.written import csv_text
 
 TYPE_FOLDERS = {
     **{one.value: one for one in PromptType},
@@ -27,33 +26,12 @@ TYPE_FOLDERS = {
 }
 """Folders that say what is in them."""
 
-LANGUAGES = frozenset(
-    (
-        *("ar", "bg", "ca", "cs", "cy", "da", "de", "el", "en", "es", "et", "eu", "fa", "fi", "fr", "ga"),
-        *("gl", "he", "hi", "hr", "hu", "id", "is", "it", "ja", "ko", "lt", "lv", "ms", "mt", "nl", "no"),
-        *(
-            "nb",
-            "pl",
-            "pt",
-            "ro",
-            "ru",
-            "sk",
-            "sl",
-            "sq",
-            "sr",
-            "sv",
-            "th",
-            "tl",
-            "tr",
-            "uk",
-            "ur",
-            "vi",
-            "zh",
-        ),
-    )
-)
+_SPOKEN = """
+ar bg ca cs cy da de el en es et eu fa fi fr ga gl he hi hr hu id is it ja ko lt lv ms mt nb nl
+no pl pt ro ru sk sl sq sr sv th tl tr uk ur vi zh
+"""
+LANGUAGES = frozenset(_SPOKEN.split())
 """Languages that a folder may be called by; others have to be written into the manifest."""
-
 
 SILENCE = "silence"
 """A folder of this name holds pauses, and the rendering profile of this name lets them be silent."""
@@ -99,11 +77,8 @@ def draft_prompts(folder: Path, emit: Callable[[str], object], complain: Callabl
         raise UsageError(f"{folder}: no audio file below it")
     best = _one_format(rows)
     formats, rows = len(rows) - len(best), _apart(sorted(best, key=lambda one: one.path), complain)
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows((one.path, one.type.value, one.name, one.language, one.profile) for one in rows)
-    emit(written.getvalue().removesuffix("\n"))
+    cells = ((one.path, one.type.value, one.name, one.language, one.profile) for one in rows)
+    emit(csv_text([COLUMNS, *cells]))
     return Drafted(len(rows), left_out, formats)
 
 

@@ -157,6 +157,9 @@ def _row(number: int, record: Record, columns: Sequence[str], root: Root, patter
         problem = Problem("ragged_row", what, hint="a delimiter in a text needs quotes around it")
         return PromptRow(number, record.line, problems=(problem,), cells=record.cells)
     cells = {name: cell.strip() for name, cell in zip(columns, record.cells, strict=True) if name}
+    exact = record.cells[columns.index("file")]
+    if exact != cells["file"] and isinstance(root.find(exact, "file"), str):
+        cells["file"] = exact  # its name has those blanks
     return _typed(number, record, cells, root, pattern)
 
 

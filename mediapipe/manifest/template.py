@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
+
+from mediapipe.manifest.written import csv_text
 
 COLUMNS: Mapping[str, str] = {
     "recording_file": "the audio: a path below the folder of the manifest (or --root), or s3://bucket/key",
@@ -74,9 +74,6 @@ def template() -> str:
     used = [name for name in COLUMNS if any(name in row for row in EXAMPLES)]
     width = max(map(len, COLUMNS))
     told = [f"{name:<{width}}  {text}" for name, text in COLUMNS.items() if text]
-    written = io.StringIO()
-    writer = csv.DictWriter(written, used, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(EXAMPLES)
+    rows = [[row.get(name, "") for name in used] for row in EXAMPLES]
     comments = [f"# {line}".rstrip() for line in (*_HEAD.splitlines(), "", *told)]
-    return "\n".join((*comments, written.getvalue().rstrip("\n")))
+    return "\n".join((*comments, csv_text([used, *rows])))

@@ -130,8 +130,8 @@ def test_no_link_leads_outside_and_none_is_followed_twice(tmp_path: Path) -> Non
 
 
 def test_odd_names_are_said_and_none_breaks_the_csv(tmp_path: Path) -> None:
-    touch(tmp_path, 'a,"b"\nc.wav', " d.wav", "#e.wav")
-    assert paths(Ask(tmp_path, ANY)) == [" d.wav", "#e.wav", 'a,"b"\nc.wav']
+    touch(tmp_path, 'a,"b"\nc.wav', " d.wav", "#e.wav", "f\rg.wav")
+    assert paths(Ask(tmp_path, ANY)) == [" d.wav", "#e.wav", 'a,"b"\nc.wav', "f\rg.wav"]
     if sys.platform != "darwin":
         touch(tmp_path, "caf\udce9.wav")
         _, complaints, counts = drafted(Ask(tmp_path, ANY))

@@ -217,6 +217,14 @@ def test_cells_that_failed_are_given_back_as_they_stood(tmp_path: Path) -> None:
     assert list(row.cells) == ["gone.wav ", " prompt", ' a "name"', "", ""]
 
 
+def test_blanks_around_a_file_are_passed_over_unless_its_name_has_them(tmp_path: Path) -> None:
+    assert one(tmp_path, " a.wav ,prompt,x,,").file == "a.wav"
+    (tmp_path / " a.wav ").touch()
+    row = one(tmp_path, " a.wav ,prompt,x,,")
+    assert (row.file, row.path) == (" a.wav ", str(tmp_path / " a.wav "))
+    assert one(tmp_path, "a.wav,prompt,x,,").path == str(tmp_path / "a.wav")
+
+
 def test_ten_thousand_rows_are_read_at_once(tmp_path: Path) -> None:
     lines = [f"a.wav,prompt,name {number},," for number in range(10_000)]
     begun = perf_counter()
