@@ -36,6 +36,7 @@ class ExitCode(IntEnum):
     CREDENTIALS = 4
     UNPROVEN = 5
     DAMAGE = 6
+    CHANGES = 10
     INTERRUPTED = 130
 
 
@@ -47,6 +48,7 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.CREDENTIALS: "credentials or permission",
     ExitCode.UNPROVEN: "finished; some items uncertain, or completeness not proven",
     ExitCode.DAMAGE: "verification found damage",
+    ExitCode.CHANGES: "--exit-code: there is something to do, or something drifted",
     ExitCode.INTERRUPTED: "interrupted; state is safe, run again to resume",
 }
 

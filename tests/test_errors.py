@@ -52,6 +52,7 @@ PUBLISHED = {
     4: "credentials or permission",
     5: "finished; some items uncertain, or completeness not proven",
     6: "verification found damage",
+    10: "--exit-code: there is something to do, or something drifted",
     130: "interrupted; state is safe, run again to resume",
 }
 

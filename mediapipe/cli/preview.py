@@ -9,6 +9,7 @@ import typer
 
 from mediapipe.cli import options
 from mediapipe.cli.guard import guarded
+from mediapipe.cli.prompt_manifest import Languages, Manifest, Rendering, lock_place, read_wishes
 
 if TYPE_CHECKING:
     from mediapipe.cli.runs import JobRun
@@ -19,26 +20,8 @@ if TYPE_CHECKING:
     from mediapipe.report.summary import RunReport
     from mediapipe.settings import Settings
 
-Manifest = Annotated[
-    Path,
-    typer.Argument(
-        metavar="MANIFEST",
-        help="A row for each prompt: file, type, name; optional language, profile.",
-        show_default=False,
-    ),
-]
-Rendering = Annotated[
-    str | None,
-    typer.Option("--rendering", metavar="NAME", help="Rendering profile of rows that name none."),
-]
 AsIs = Annotated[
     bool | None, typer.Option("--as-is", help="Judge audio as it stands where the platform takes it so.")
-]
-Languages = Annotated[
-    str | None,
-    typer.Option(
-        "--require-languages", metavar="LIST", help="Languages every prompt has to be there in: en,es."
-    ),
 ]
 Out = Annotated[
     Path,
@@ -71,7 +54,6 @@ def preview(
     changed since the last release. Audio and all are in the one file. Exit code 3: something is blocked.
     """
     with guarded():
-        from mediapipe.cli.prompts import lock_place, read_wishes
         from mediapipe.cli.setup import load
         from mediapipe.prompt_services import choices_of
 

@@ -11,6 +11,7 @@ from mediapipe.cli import options
 from mediapipe.cli.drafts import init
 from mediapipe.cli.guard import guarded
 from mediapipe.cli.preview import preview
+from mediapipe.cli.prompt_manifest import Languages, Manifest, Rendering, lock_place, read_wishes
 from mediapipe.cli.releases import diff, releases, rollback
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from mediapipe.report.summary import RunReport
     from mediapipe.settings import Settings
 
-CHANGES = 10
-"""Exit code of a plan with something to do, when asked for."""
-
 app = typer.Typer(help="The account's prompt library.", no_args_is_help=True, rich_markup_mode=None)
 app.command("init")(init)
 app.command("rollback")(rollback)
@@ -33,18 +31,6 @@ app.command("releases")(releases)
 app.command("diff")(diff)
 app.command("preview")(preview)
 
-Manifest = Annotated[
-    Path,
-    typer.Argument(
-        metavar="MANIFEST",
-        help="A row for each prompt: file, type, name; optional language, profile.",
-        show_default=False,
-    ),
-]
-Rendering = Annotated[
-    str | None,
-    typer.Option("--rendering", metavar="NAME", help="Rendering profile of rows that name none."),
-]
 AsIs = Annotated[
     bool | None, typer.Option("--as-is", help="Send audio as it stands where the platform takes it so.")
 ]
@@ -54,12 +40,6 @@ OnConflict = Annotated[
         "--on-conflict",
         metavar="adopt|replace|skip|fail",
         help="What becomes of a prompt whose name somebody else's has already. Default: adopt.",
-    ),
-]
-Languages = Annotated[
-    str | None,
-    typer.Option(
-        "--require-languages", metavar="LIST", help="Languages every prompt has to be there in: en,es."
     ),
 ]
 ExitCodeFlag = Annotated[
@@ -122,16 +102,22 @@ def plan(
         choices = _choices(settings, prune, prune_foreign, force)
         place = lock_place(lock, manifest)
         wishes = read_wishes(settings, manifest, root, choices)
-        report = plan_and_report(settings, wishes, place, out, as_json=as_json)
-        pending = exit_code and report.code == 0 and not report.extra["nothing_to_do"]
-        raise typer.Exit(CHANGES if pending else report.code)
+        report = plan_and_report(settings, wishes, place, out, tell=exit_code, as_json=as_json)
+        raise typer.Exit(report.code)
 
 
 def plan_and_report(
-    settings: Settings, wishes: Wishes, lock: Path, out: Path | None = None, *, as_json: bool
+    settings: Settings,
+    wishes: Wishes,
+    lock: Path,
+    out: Path | None = None,
+    *,
+    tell: bool = False,
+    as_json: bool,
 ) -> RunReport:
-    """Make the plan, print it and return the report."""
+    """Make the plan, print it and return the report; ``tell`` by the exit code when something is to do."""
     from mediapipe.cli.runs import conduct
+    from mediapipe.errors import ExitCode
     from mediapipe.jobs.plan_prompts import JOB
 
     async def work(run: JobRun) -> ExitCode:
@@ -150,7 +136,8 @@ def plan_and_report(
         if out is not None and not prepared.obstacles and not prepared.ending.interrupted:
             save_plan(out, prepared, library_of(settings), wishes.choices)
             run.notes.append(f"the plan is saved: prompts apply {wishes.manifest.path} --plan {out}")
-        return planned.exit_code
+        pending = tell and planned.exit_code is ExitCode.OK and not prepared.plan.empty
+        return ExitCode.CHANGES if pending else planned.exit_code
 
     return conduct(JOB, settings, work, as_json=as_json)
 
@@ -281,36 +268,6 @@ def _choices(settings: Settings, prune: bool, prune_foreign: bool, force: bool) 
     return choices_of(settings, prune=prune, prune_foreign=prune_foreign, force=force)
 
 
-def lock_place(given: Path | None, manifest: Path) -> Path:
-    """Return the lock file's place: beside the manifest unless said."""
-    from mediapipe.errors import UsageError
-    from mediapipe.library.lockfile import NAME
-
-    if given is None and str(manifest) == "-":
-        raise UsageError("a manifest on stdin has no folder for its lock file", hint="say --lock FILE")
-    return given if given is not None else manifest.parent / NAME
-
-
-def read_wishes(settings: Settings, manifest: Path, root: Path | None, choices: Choices) -> Wishes:
-    """Read a manifest and return all that is wished for."""
-    from mediapipe.library.preparing import Wishes
-    from mediapipe.manifest.prompts import read_prompts
-    from mediapipe.manifest.roots import Root
-    from mediapipe.prompt_services import profiles_for
-
-    ours = settings.prompts
-    folder = Root(root if root is not None else manifest.parent)
-    read = read_prompts(manifest, folder, pattern=ours.language_names, options=settings.manifest)
-    return Wishes(
-        read,
-        profiles_for(manifest).find,
-        ours.rendering,
-        choices,
-        as_is=ours.as_is,
-        languages=ours.languages,
-    )
-
-
 @app.command("list")
 def list_library(
     api: options.Api = None,
@@ -330,6 +287,7 @@ def list_library(
     """
     with guarded():
         from mediapipe.cli.setup import load
+        from mediapipe.errors import ExitCode
         from mediapipe.jobs.list_prompts import DRIFTED
         from mediapipe.library.lockfile import NAME
 
@@ -339,7 +297,7 @@ def list_library(
         settings = load(profile, flags)
         rows = _listed(settings, lock if lock is not None else Path(NAME), as_json=as_json)
         drifted = any(row.standing in DRIFTED for row in rows)
-        raise typer.Exit(CHANGES if exit_code and drifted else 0)
+        raise typer.Exit(ExitCode.CHANGES if exit_code and drifted else ExitCode.OK)
 
 
 def _listed(settings: Settings, lock: Path, *, as_json: bool) -> list[Row]:

@@ -47,6 +47,9 @@ def test_plan_apply_and_plan_again(cli: Command, library: Path) -> None:
     assert "Plan: 6 to create, 0 unchanged." in planned.out
     assert cli.sandbox is not None
     assert not cli.sandbox.state.prompts
+    told = cli.inside("prompts", "plan", library, "--exit-code", "--json")
+    assert (told.code, told.report["exit_code"]) == (10, 10)
+    assert cli.inside("prompts", "plan", library, "--json").report["exit_code"] == 0
     applied = cli.run("prompts", "apply", library, "--json")
     assert (applied.code, applied.counts) == (0, {"done": 6})
     assert applied.report["job"] == "prompts.apply"
