@@ -6,7 +6,6 @@ import contextlib
 import socket
 import ssl
 import struct
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from tests.listener import Listener
 
 PATIENCE_S = 15.0
 
@@ -73,45 +74,21 @@ class Stage:
     """The server; ``actors`` are its connections in the order they came."""
 
     def __init__(self, scenes: tuple[Scene, ...], tls: ssl.SSLContext | None, host: str) -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._scenes, self._tls, self._host = scenes, tls, host
+        self._scenes, self._tls = scenes, tls
         self.actors: list[Actor] = []
-        self._socket = socket.create_server((host, 0), family=family, backlog=64)
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
-
-    @property
-    def port(self) -> int:
-        return int(self._socket.getsockname()[1])
-
-    @property
-    def url(self) -> str:
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
+        self._listener = Listener(self._play, PATIENCE_S, host)
+        self.port = self._listener.port
+        self.url = f"{'https' if tls else 'http'}://{self._listener.authority}"
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._threads[0].join(PATIENCE_S)
-        self._socket.close()
+        self._listener.close(self._hang_up)
+
+    def _hang_up(self) -> None:
         for actor in self.actors:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(actor.connection, socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(PATIENCE_S)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._play, args=(connection,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
 
     def _play(self, connection: socket.socket) -> None:
-        connection.settimeout(PATIENCE_S)
         with contextlib.suppress(OSError, EOFError):
             if self._tls:
                 try:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.listener import Listener
+
 PATIENCE_S = 20.0
 
 
@@ -90,40 +92,15 @@ class Server:
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
         self.seen: list[Request] = []
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self._threads: list[threading.Thread] = []
-        self._acceptor = threading.Thread(target=self._accept, daemon=True)
-        self._acceptor.start()
-
-    @property
-    def port(self) -> int:
-        return int(self._socket.getsockname()[1])
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        self._listener = Listener(self._serve, PATIENCE_S)
+        self.port = self._listener.port
+        self.url = f"http://{self._listener.authority}"
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._acceptor.join(PATIENCE_S)
-        self._socket.close()
-        for thread in self._threads:
-            thread.join(PATIENCE_S)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        self._listener.close()
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            connection.settimeout(PATIENCE_S)
             request = _read(connection)
             if request is None:
                 return
