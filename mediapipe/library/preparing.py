@@ -69,12 +69,14 @@ class Prepared:
         return self.session.outliers()
 
     def held(self) -> list[Outcome]:
-        """Return an outcome for each prompt of the manifest when nothing is done: what would have been."""
+        """Return what would have been of each prompt of the manifest, and of each to be deleted."""
         told = {(one.key, one.row) for one in self.faulty}
         rendered = {one.change.key: one.outcome for one in self.session.rendered}
         outcomes = list(self.faulty)
         for change in self.plan.changes:
-            if change.desired is None or (change.key, change.desired.row) in told:
+            if change.desired is None and change.action is not Action.DELETE:
+                continue
+            if change.desired is not None and (change.key, change.desired.row) in told:
                 continue
             outcomes.append(foreseen(change, rendered.get(change.key)))
         return sorted(outcomes, key=lambda one: (one.row is None, one.row or 0))
