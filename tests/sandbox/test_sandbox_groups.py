@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -16,29 +17,28 @@ from tests.archive_runs import QUICK, sample
 TWO = {("1201", ""): 3, ("1299", ""): 2, ("", "EXT-1202"): 1, ("1201", "EXT-1202"): 4}
 
 
-def listed(role: int = 1, *faults: FaultRule) -> tuple[Group, ...]:
+def listed(folder: Path, role: int = 1, *faults: FaultRule) -> tuple[Group, ...]:
     async def main() -> tuple[Group, ...]:
         with running(sample(1, role_id=role, faults=faults)) as sandbox:
-            settings = load_settings(
-                None, {**QUICK, "pace.retry_attempts": 2}, sandbox.environment()
-            ).settings
+            flags = {**QUICK, "pace.retry_attempts": 2, "state_dir": str(folder)}
+            settings = load_settings(None, flags, sandbox.environment()).settings
             async with open_platform(settings) as platform:
                 return await Groups(platform.v3.session).list_groups()
 
     return anyio.run(main)
 
 
-def test_the_reader_reads_what_the_sandbox_lists() -> None:
-    groups = listed()
+def test_the_reader_reads_what_the_sandbox_lists(tmp_path: Path) -> None:
+    groups = listed(tmp_path)
     assert [group.group_id for group in groups] == ["1200", "1201", "1202", "1203"]
     assert groups[1] == Group("1201", "EXT-1201", "Roofing Division")
 
 
-def test_who_is_no_admin_may_not_list_groups() -> None:
+def test_who_is_no_admin_may_not_list_groups(tmp_path: Path) -> None:
     with pytest.raises(CredentialsError):
-        listed(2)
+        listed(tmp_path, 2)
     with pytest.raises(Transient):
-        listed(1, FaultRule(name="groups_500"))
+        listed(tmp_path, 1, FaultRule(name="groups_500"))
 
 
 def page(api: Any, **query: Any) -> tuple[int, list[int]]:
