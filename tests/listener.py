@@ -48,5 +48,5 @@ class Listener:
                 return
             connection.settimeout(self._patience_s)
             player = threading.Thread(target=self._play, args=(connection,), daemon=True)
-            self._players.append(player)
             player.start()
+            self._players = [*filter(threading.Thread.is_alive, self._players), player]

@@ -704,7 +704,6 @@ def test_two_thousand_transfers_leave_nothing_behind(tmp_path: Path) -> None:
                 await it.each(range(begun, begun + 500), results)
                 right(results, range(begun, begun + 500))
                 server.seen.clear()
-                server._threads.clear()
                 sizes.append([resident(pid) for pid in pids])
             for before, after in zip(sizes[0], sizes[-1], strict=True):
                 assert after - before < 12 * 2**20, sizes
