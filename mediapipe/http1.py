@@ -1,35 +1,28 @@
-"""One request and its answer over one connection: what is sent, and what is taken for an answer.
+"""One request and its answer over one connection: what is sent, and when.
 
-It is stricter than ``http.client`` below it: what cannot be one request is not sent, and an answer whose end
-cannot be told, or that came without the body being sent, is none.
+What cannot be one request is not sent, and a success that came without the body being sent is none.
 """
 
 from __future__ import annotations
 
-import email.errors
 import http.client
-import io
-import math
 import re
 import socket
 import ssl
 import threading
-import time
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
+
+from mediapipe.incoming import Answer, Incoming, read_answer
 
 CHUNK = 1024 * 1024
 """Bytes handed to the socket at a time, and read from a body that is no bytes."""
 CONTINUE_S = 1.0
 """How long a server that was asked for leave may say nothing before the body is sent all the same."""
 
-MOST_INTERIM = 20
-"""Interim answers (1xx) before the one that counts."""
-
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET = re.compile(r"[\x21-\x7e]+")
 _NO_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_DIGITS = re.compile(r"[0-9]{1,19}")
 
 
 class Unsendable(ValueError):
@@ -68,14 +61,12 @@ def asks_leave(headers: list[tuple[str, str]]) -> bool:
     return any(name.lower() == "expect" for name, _ in headers)
 
 
-def exchanged(
-    wire: socket.socket, incoming: Incoming, what: Asked, timeout: float
-) -> http.client.HTTPResponse:
-    """Send a request and return its answer, of which the head was read."""
+def exchanged(wire: socket.socket, incoming: Incoming, what: Asked, timeout: float) -> Answer:
+    """Send a request and return its answer, the body unread."""
     refused, gone = False, None
     try:
         if not what.asks and (what.body is None or isinstance(what.body, bytes)):
-            wire.sendall(what.head + (what.body or b""))
+            wire.sendall(what.head + what.body if what.body else what.head)
         else:
             wire.sendall(what.head)
             refused = what.asks and _refused(wire, incoming, timeout)
@@ -85,22 +76,17 @@ def exchanged(
         if what.body is None:
             raise
         gone = error  # it may have said why before it closed
-    response = _Answer(incoming, method=what.method)  # type: ignore[arg-type]
     try:
-        response.begin()
-        _check_framing(response)
-        if (gone or refused) and response.status < 300:
+        answer = read_answer(incoming, what.method)
+        if (gone or refused) and answer.status < 300:
             raise http.client.HTTPException("it was answered before its body was sent")
-    except BaseException as error:
-        response.close()
+    except BaseException:
         if gone is not None:
             raise gone from None
-        if incoming.failed is not None and isinstance(error, http.client.HTTPException):
-            raise incoming.failed from None
         raise
     if gone or refused:
-        response.will_close = True  # the far side still waits for the body
-    return response
+        answer.will_close = True  # the far side still waits for the body
+    return answer
 
 
 def _refused(wire: socket.socket, incoming: Incoming, timeout: float) -> bool:
@@ -122,89 +108,6 @@ def _refused(wire: socket.socket, incoming: Incoming, timeout: float) -> bool:
 
 
 _INTERIM = re.compile(rb"HTTP/1\.[01] 1\d\d\b")
-
-
-class _Answer(http.client.HTTPResponse):
-    """An answer before which any interim one may come, not only "100 Continue"."""
-
-    def _read_status(self) -> tuple[str, int, str]:
-        for _ in range(MOST_INTERIM):
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-            if not 100 <= status < 200 or status == 101:
-                return version, status, reason
-            http.client.parse_headers(self.fp)
-        raise http.client.HTTPException("nothing but interim answers")
-
-
-def _check_framing(response: http.client.HTTPResponse) -> None:
-    """Raise where the end of a body cannot be told: a guess could end in the middle of another answer."""
-    encodings = response.headers.get_all("transfer-encoding", [])
-    if encodings and [one.strip().lower() for one in encodings] != ["chunked"]:
-        raise http.client.HTTPException("a Transfer-Encoding that is not known")
-    lengths = {
-        one.strip() for line in response.headers.get_all("content-length", []) for one in line.split(",")
-    }
-    if len(lengths) > 1 or not all(_DIGITS.fullmatch(one) for one in lengths):
-        raise http.client.HTTPException("a Content-Length that cannot be read")
-    if lengths and response.length is None and not response.chunked:
-        response.length = int(lengths.pop())
-    if response.length is None and not response.chunked:
-        broken = (
-            email.errors.MissingHeaderBodySeparatorDefect,
-            email.errors.FirstHeaderLineIsContinuationDefect,
-        )
-        if any(isinstance(defect, broken) for defect in response.headers.defects):
-            raise http.client.HTTPException("a header that cannot be read")
-
-
-class Incoming(io.RawIOBase):
-    """What comes over a connection, as the file that an answer is read from.
-
-    An error in the middle looks like an end, and is kept in ``failed``: what came before it is not lost.
-    """
-
-    def __init__(self, wire: socket.socket, timeout: float, deadline: float) -> None:
-        self._wire, self._timeout, self._deadline = wire, timeout, deadline
-        self._heard = b""
-        self.began = False
-        self.failed: OSError | None = None
-
-    def unread(self, heard: bytes) -> None:
-        """Put back what was read ahead."""
-        self._heard, self.began = heard, self.began or bool(heard)
-
-    def readable(self) -> bool:
-        """Return that it may be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer with what was read ahead, then from the socket."""
-        if self._heard:
-            count = min(len(buffer), len(self._heard))
-            buffer[:count], self._heard = self._heard[:count], self._heard[count:]
-            return count
-        if self.failed is not None:
-            return 0
-        try:
-            self._check_deadline()
-            count = self._wire.recv_into(buffer)
-        except OSError as error:
-            self.failed = error
-            return 0
-        self.began = self.began or count > 0
-        return count
-
-    def _check_deadline(self) -> None:
-        if self._deadline == math.inf:
-            return
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("it took longer than it may take")
-        self._wire.settimeout(min(left, self._timeout))
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        """Return it as the file that an answer is read from."""
-        return io.BufferedReader(self)
 
 
 _buffers = threading.local()

@@ -8,21 +8,21 @@ nothing but a GET that met a connection which the far side closed just then.
 
 from __future__ import annotations
 
-import http.client
 import math
 import select
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from mediapipe.http1 import GONE, Asked, Incoming, Unsendable, asks_leave, exchanged, head_of
+from mediapipe.http1 import GONE, Asked, Unsendable, asks_leave, exchanged, head_of
+from mediapipe.incoming import Answer, Incoming
 
 __all__ = ["Hold", "NotReached", "Origin", "Reply", "Unsendable", "Wire", "proxied"]
 
@@ -130,73 +130,50 @@ class Hold:
 class Reply:
     """An answer whose body is still to be read. ``close`` it in any case."""
 
-    status: int
-    headers: list[tuple[str, str]]
-    _response: http.client.HTTPResponse
-    _incoming: Incoming
+    _answer: Answer
     _wire: Wire
     _origin: Origin
     _held: list[_Connection]
     _broken: bool = False
 
     @property
+    def status(self) -> int:
+        """The answer's status."""
+        return self._answer.status
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The answer's headers as they came."""
+        return self._answer.headers
+
+    @property
     def length(self) -> int | None:
         """The length of what is left of the body, None where that was not said."""
-        return self._response.length
+        return self._answer.length
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether the body was read to its end."""
+        return self._answer.whole and not self._broken
 
     def readinto(self, view: memoryview) -> int:
         """Fill ``view`` as far as the body goes; 0 at its end. Raises as ``Wire.request`` does.
 
         Of a body that breaks off, first what did arrive is returned, then the error is raised.
         """
-        filled = 0
-        with self._noticed():
-            while filled < len(view):
-                count = self._response.readinto(view[filled:])
-                if not count:
-                    break
-                filled += count
-                if self._response.length is None:  # in chunks: what there is
-                    break
-            if not filled and len(view):
-                self._check_end()
-        return filled
-
-    def _check_end(self) -> None:
-        """Raise for an end that is none."""
-        if self._incoming.failed is not None:
-            raise self._incoming.failed
-        if self._response.length:
-            raise http.client.IncompleteRead(b"", self._response.length)
-
-    @contextmanager
-    def _noticed(self) -> Iterator[None]:
-        """Remember that the connection is spoiled."""
         try:
-            yield
-        except BaseException as error:
+            return self._answer.readinto(view)
+        except BaseException:
             self._broken = True
-            failed = self._incoming.failed
-            if isinstance(error, http.client.HTTPException) and failed is not None:
-                raise failed from error
             raise
-
-    @property
-    def whole(self) -> bool:
-        """Tell whether the body was read to its end."""
-        return (
-            self._response.isclosed()
-            and not self._broken
-            and not self._response.length
-            and self._incoming.failed is None
-        )
 
     def read(self) -> bytes:
         """Return the rest of the body."""
-        with self._noticed():
-            content = self._response.read()
-            self._check_end()
-        return content
+        try:
+            return self._answer.read()
+        except BaseException:
+            self._broken = True
+            raise
 
     def close(self) -> None:
         """Let go of the connection: kept when the body was read to its end, closed else; idempotent."""
@@ -204,9 +181,7 @@ class Reply:
             connection = self._held.pop()  # by one thread only
         except IndexError:
             return
-        kept = self.whole and not self._response.will_close
-        self._response.close()
-        if kept:
+        if self.whole and not self._answer.will_close:
             self._wire.keep(self._origin, connection)
         else:
             _shut(connection.socket)
@@ -264,16 +239,16 @@ class Wire:
         deadline = math.inf if hold is None else hold.deadline
         incoming = Incoming(connection.socket, self.timeout, deadline)
         try:
+            connection.socket.settimeout(self.timeout)  # a deadline may have shortened it
             if hold is not None:
                 hold.take(connection.socket)
-            response = exchanged(connection.socket, incoming, what, self.timeout)
+            answer = exchanged(connection.socket, incoming, what, self.timeout)
         except BaseException as error:
             _shut(connection.socket)
             if isinstance(error, GONE) and not incoming.began:
                 raise _Stale(error) from None
             raise
-        headers = response.getheaders()
-        return Reply(response.status, headers, response, incoming, self, origin, [connection])
+        return Reply(answer, self, origin, [connection])
 
     def keep(self, origin: Origin, connection: _Connection) -> None:
         """Take a connection back."""
@@ -314,7 +289,6 @@ class Wire:
             made = plain
             if origin.scheme == "https":
                 made = self.context.wrap_socket(plain, server_hostname=origin.host)
-            made.settimeout(self.timeout)
         except BaseException as error:
             _shut(plain)
             if isinstance(error, OSError | ValueError):

@@ -44,6 +44,7 @@ LAYERS: dict[str, float] = {
     "pacing": 0.5,
     "wire": 0.5,
     "http1": 0.4,
+    "incoming": 0.3,
     "liveness": 0.5,
     "settings": 0.7,
     "sources": 0.6,

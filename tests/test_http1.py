@@ -1,4 +1,4 @@
-"""One request's head, and what is taken for the end of an answer. Whole exchanges: see ``test_wire``."""
+"""One request's head and body, and when its answer counts. Whole exchanges: see ``test_wire``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import http.client
 import io
 import math
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediapipe.http1 import CHUNK, Asked, Incoming, Unsendable, asks_leave, exchanged, head_of
+from mediapipe.http1 import CHUNK, Asked, Unsendable, asks_leave, exchanged, head_of
+from mediapipe.incoming import Incoming
 
 SECRET = "s3cr3t"
 
@@ -80,56 +80,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield here, there
 
 
-def answered(answer: bytes, *, method: str = "GET", body: bytes | io.BytesIO | None = None) -> bytes:
-    """Return the body of an answer that stands ready and ends with the connection."""
-    with pair() as (here, there):
-        there.sendall(answer)
-        there.shutdown(socket.SHUT_WR)
-        asked = Asked(head_of(method, "/", []), method, False, body)
-        response = exchanged(here, Incoming(here, 5, math.inf), asked, 5)
-        return response.read()
-
-
 OK = b"HTTP/1.1 200 OK\r\n"
-
-
-@pytest.mark.parametrize(
-    ("answer", "body"),
-    [
-        (OK + b"Content-Length: 2\r\n\r\nhi", b"hi"),
-        (OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nhi", b"hi"),
-        (OK + b"Content-Length: 2, 2\r\n\r\nhi", b"hi"),
-        (OK + b"Transfer-Encoding: Chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"hi"),
-        (OK + b"\r\nhi", b"hi"),
-        (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n", b""),
-    ],
-)
-def test_answers_whose_end_can_be_told_are_taken(answer: bytes, body: bytes) -> None:
-    assert answered(answer) == body
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nhi!",
-        OK + b"Content-Length: 2, 3\r\n\r\nhi!",
-        OK + b"Content-Length: -1\r\n\r\nhi",
-        OK + b"Content-Length: +2\r\n\r\nhi",
-        OK + b"Content-Length: 2x\r\n\r\nhi",
-        OK + b"Content-Length: \r\n\r\nhi",
-        OK + b"Content-Length: " + b"9" * 30 + b"\r\n\r\nhi",
-        OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        OK + b"Content-Length 2\r\n\r\nhi",
-        OK + b" folded: x\r\n\r\nhi",
-        b"HTTP/1.1 100 Continue\r\n\r\n" * 30 + OK + b"Content-Length: 0\r\n\r\n",
-        b"SSH-2.0-OpenSSH_9.2\r\n",
-        b"",
-    ],
-)
-def test_answers_whose_end_would_be_a_guess_are_none(answer: bytes) -> None:
-    with pytest.raises((http.client.HTTPException, ConnectionError)):
-        answered(answer)
 
 
 class Short:
@@ -153,24 +104,3 @@ def test_a_body_of_any_kind_is_sent_whole(wrap: type[io.BytesIO]) -> None:
         here.shutdown(socket.SHUT_WR)
         heard = b"".join(iter(lambda: there.recv(CHUNK), b""))
         assert heard == head + text
-
-
-def test_a_deadline_holds_however_slowly_bytes_drip() -> None:
-    with pair() as (here, there):
-        incoming = Incoming(here, 5, time.monotonic() + 0.3)
-        there.sendall(b"a")
-        assert incoming.readinto(bytearray(10)) == 1
-        assert incoming.began
-        time.sleep(0.31)
-        there.sendall(b"b")
-        assert incoming.readinto(bytearray(10)) == 0
-        assert isinstance(incoming.failed, TimeoutError)
-        assert incoming.readinto(bytearray(10)) == 0
-
-
-def test_what_was_read_ahead_comes_first() -> None:
-    with pair() as (here, there):
-        there.sendall(b"cd")
-        incoming = Incoming(here, 5, math.inf)
-        incoming.unread(b"ab")
-        assert incoming.makefile("rb").read(4) == b"abcd"

@@ -200,7 +200,7 @@ class S3Store:
         return Objects(self._client(), self._bucket, self._options)
 
     def _putting(self) -> Objects:
-        """Return the objects with the quick way of small puts, where there is one."""
+        """Return the objects with the quick way of puts, where there is one."""
         client = self._client()
         with self._lock:
             if not self._asked and self._sender is not None and self._session is not None:

@@ -111,7 +111,7 @@ def from_answer(response: Mapping[str, Any], what: str) -> MediapipeError:
         return UnsafeDestination(f"{text}: the store lacks conditional writes or another feature asked for")
     if code in PASSING or status >= 500:
         return Transient(text, retry_after=retry_after(meta.get("HTTPHeaders", {})))
-    if code in DAMAGED:  # on the way: bytes that were wrong before they left were refused here
+    if code in DAMAGED:  # on the way: whoever sent them has looked at what left here
         return Transient(text, code="checksum", retry_after=retry_after(meta.get("HTTPHeaders", {})))
     if code == "NoSuchBucket":
         return UsageError(text, hint="create the bucket first; its name or the endpoint may be wrong")

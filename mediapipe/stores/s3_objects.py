@@ -15,7 +15,7 @@ from mediapipe.errors import Failed, Transient, UnsafeDestination
 from mediapipe.stores.interface import WORKING, Conflict, Created, NotThere, ObjectInfo, Same
 from mediapipe.stores.options import MAX_SINGLE_PUT, StoreOptions
 from mediapipe.stores.s3_errors import MISSING
-from mediapipe.stores.s3_headers import SMALL, base64_of, encryption, full_checksum, info_of
+from mediapipe.stores.s3_headers import base64_of, encryption, full_checksum, info_of
 from mediapipe.stores.s3_multipart import put_in_parts
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Objects:
     def __init__(
         self, client: S3Client, bucket: str, options: StoreOptions, fast: FastPuts | None = None
     ) -> None:
-        """``fast`` is the quick way of small puts, where there is one."""
+        """``fast`` is the quick way of puts, where there is one."""
         self._client = client
         self._fast = fast
         self._bucket = bucket
@@ -71,7 +71,7 @@ class Objects:
             "IfNoneMatch": "*",
             **parameters,
         }
-        if self._fast is not None and not self._fast.elsewhere and size <= SMALL:
+        if self._fast is not None and not self._fast.elsewhere:
             if self._fast.put(key, body, size, sha256, conditions):
                 return
             body.seek(0)

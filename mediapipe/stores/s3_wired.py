@@ -26,7 +26,6 @@ from mediapipe.wire import NotReached, Origin, Wire, proxied
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-Headers = Iterable[tuple[str, str | bytes]]
 Heard = tuple[int, list[tuple[str, str]], bytes]
 
 
@@ -48,15 +47,17 @@ def wire_of(options: StoreOptions, ca_bundle: str | None = None) -> Wire | None:
     return Wire(context, options.connect_timeout, options.read_timeout, options.max_connections)
 
 
-def exchanged(wire: Wire, method: str, url: str, headers: Headers, body: bytes | BinaryIO | None) -> Heard:
+def exchanged(
+    wire: Wire,
+    origin: Origin,
+    method: str,
+    target: str,
+    headers: Iterable[tuple[str, str]],
+    body: bytes | BinaryIO | None,
+) -> Heard:
     """Send a request and return status, headers and body of its answer; raises botocore's exceptions."""
-    origin, parts = Origin.of(url), urlsplit(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    told = [(str(name), _text(value)) for name, value in headers]
-    if not any(name.lower() == "host" for name, _ in told):
-        told.insert(0, ("Host", origin.header))
-    with _as_botocore(url):
-        reply = wire.request(origin, method, target, told, body)
+    with _as_botocore(origin):
+        reply = wire.request(origin, method, target, headers, body)
         try:
             return reply.status, reply.headers, reply.read()
         finally:
@@ -95,7 +96,12 @@ class WiredSender:
             return botocore.awsrequest.AWSResponse(request.url, 200, _no_headers(), _Read(b""))
         if "Transfer-Encoding" in request.headers:
             return None
-        heard = exchanged(self.wire, request.method, request.url, request.headers.items(), request.body)
+        origin, parts = Origin.of(request.url), urlsplit(request.url)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        told = [(str(name), _text(value)) for name, value in request.headers.items()]
+        if not any(name.lower() == "host" for name, _ in told):
+            told.insert(0, ("Host", origin.header))
+        heard = exchanged(self.wire, origin, request.method, target, told, request.body)
         status, headers, content = heard
         headers_read: Any = dict(headers)
         return botocore.awsrequest.AWSResponse(request.url, status, headers_read, _Read(content))
@@ -117,8 +123,9 @@ class _Read:
 
 
 @contextmanager
-def _as_botocore(url: str) -> Iterator[None]:
+def _as_botocore(origin: Origin) -> Iterator[None]:
     """Turn the wire's exceptions into those that botocore's sender would raise."""
+    url = f"{origin.scheme}://{origin.header}"
     try:
         yield
     except NotReached as error:

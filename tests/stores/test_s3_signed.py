@@ -1,4 +1,4 @@
-"""Small puts beside botocore's own: the same request for the same parameters, and the same errors."""
+"""Puts beside botocore's own: the same request for the same parameters, and the same errors."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import anyio
 import boto3.session
 import botocore.awsrequest
 import botocore.credentials
+import botocore.exceptions
 import pytest
 
 from mediapipe.errors import Failed, MediapipeError
@@ -308,14 +309,18 @@ def test_credentials_that_expire_are_renewed_for_each_put() -> None:
         check_signature(method, target, headers, {ACCESS_KEY: SECRET_KEY})
 
 
-def test_no_body_leaves_under_a_hash_that_is_not_its_own() -> None:
-    recorder = Recorder()
-    fast = made(recorder)
-    for data, size in ((BYTES[:-1] + b"!", None), (BYTES[:-1], None), (BYTES, 3), (b"", None)):
-        with pytest.raises(Failed) as caught:
-            put(fast, data, size=size)
+@pytest.mark.parametrize("ours", [True, False], ids=["wrong here", "damaged on the way"])
+def test_bytes_that_the_store_refuses_are_looked_at_here(ours: bool) -> None:
+    """What was wrong before it left is an error; what was damaged on the way is sent again."""
+    refusal = b"<Error><Code>XAmzContentSHA256Mismatch</Code></Error>"
+    fast = made(Recorder())
+    fast.wire = Recorder(status=400, content=refusal)  # type: ignore[assignment]
+    wrong = pytest.raises(Failed) if ours else pytest.raises(botocore.exceptions.ClientError)
+    with wrong as caught:
+        put(fast, BYTES[:-1] + b"!" if ours else BYTES)
+    if ours:
+        assert isinstance(caught.value, Failed)
         assert caught.value.code == "checksum"
-    assert recorder.sent == []
 
 
 def test_a_header_changed_on_the_way_would_be_found_out() -> None:
@@ -331,7 +336,7 @@ def test_a_header_changed_on_the_way_would_be_found_out() -> None:
 
 
 def meaning(s3: RunningS3, fault: Fault, size: int, monkeypatch: pytest.MonkeyPatch, **env: str) -> Any:
-    """Return class, code and wait of what a put raises; a large one goes botocore's way."""
+    """Return class, code and wait of what a put raises."""
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     data = bytes(size)
@@ -452,7 +457,7 @@ def test_a_bucket_of_another_region_is_put_to_where_botocore_finds_it(
     assert puts == 5  # told once by each way, and remembered
 
 
-def test_small_puts_do_go_this_way(s3: RunningS3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_puts_do_go_this_way(s3: RunningS3, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over the tests' own S3: else nothing there would show anything."""
     calls: list[str] = []
     real = FastPuts.put
