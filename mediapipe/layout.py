@@ -19,6 +19,7 @@ FIELDS = ("year", "month", "day", "hour", "call_id", "recording_id")
 SIDECAR_SUFFIX = ".json"
 SIDECAR_SCHEMA = 1
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str)
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.~-]")
 _LONGEST_ID = 72
 """Two ids with a dash and an extension have to fit in the 255 bytes of a part."""
@@ -88,7 +89,7 @@ def sidecar(
     warnings: tuple[str, ...],
     record: Mapping[str, Any],
 ) -> bytes:
-    """Return the sidecar's bytes: the same inputs give the same bytes, whenever it is written.
+    """Return the sidecar's bytes, a field a line; the same inputs give the same bytes, whenever written.
 
     ``record`` must be free of signed URLs. No field says when or by whom the sidecar was written, so
     that writing it again after a crash is no conflict; the store and the ledger know those times.
@@ -106,9 +107,10 @@ def sidecar(
         "call_started": record.get("call_started"),
         "call": dict(record),
     }
-    text = json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1, default=str)
+    # Indented throughout it would not be written by the encoder in C, a tenth of a recording's time.
+    text = "{\n" + ",\n".join(f' "{name}": {_ENCODER.encode(body[name])}' for name in sorted(body)) + "\n}\n"
     # Half an emoji (a lone surrogate) has no UTF-8 form; written as \udXXX it is JSON and comes back.
-    return text.encode("utf-8", "backslashreplace") + b"\n"
+    return text.encode("utf-8", "backslashreplace")
 
 
 def sidecar_agrees(raw: bytes, *, key: str, sha256: str, size: int) -> bool:

@@ -90,16 +90,28 @@ class RetryPolicy:
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return ``work()``'s result, or raise its last error when the bounds are reached."""
+        began = time.monotonic()
+        try:
+            return await work()  # most work succeeds at once, and need not pay for what repeats it
+        except Transient as error:
+            return await self._again(work, error, time.monotonic() - began)
+
+    async def _again(self, work: Callable[[], Awaitable[T]], error: Transient, spent: float) -> T:
+        """Go on behind a first try that failed after ``spent`` seconds."""
+        failed: Transient | None = error
         attempts = stamina.retry_context(
             on=self._wait_for,
             attempts=self.attempts,
-            timeout=self.total,
+            timeout=max(0.0, self.total - spent),
             wait_initial=self.wait_initial,
             wait_max=self.wait_max,
             wait_jitter=min(1.0, 2 * self.wait_initial),
         )
         async for attempt in attempts:
             with attempt:
+                if failed is not None:
+                    first, failed = failed, None
+                    raise first
                 return await work()
         raise AssertionError("stamina yields at least one attempt")
 
@@ -289,21 +301,32 @@ class ByteBudget:
 
     def __init__(self, total: int) -> None:
         self._total = max(1, total)
-        self._used = 0
+        self._used = self._waiting = 0
         self._freed = anyio.Condition()
 
     @asynccontextmanager
     async def reserve(self, size: int) -> AsyncIterator[None]:
         """Hold ``size`` bytes of the budget while the body runs."""
         share = min(max(0, size), self._total)
-        async with self._freed:
-            while self._used + share > self._total:
-                await self._freed.wait()
+        if self._waiting or self._used + share > self._total:
+            await self._take_when_free(share)
+        else:
             self._used += share
         try:
             yield
         finally:
-            with anyio.CancelScope(shield=True):
-                async with self._freed:
-                    self._used -= share
-                    self._freed.notify_all()
+            self._used -= share
+            if self._waiting:
+                with anyio.CancelScope(shield=True):
+                    async with self._freed:
+                        self._freed.notify_all()
+
+    async def _take_when_free(self, share: int) -> None:
+        self._waiting += 1
+        try:
+            async with self._freed:
+                while self._used + share > self._total:
+                    await self._freed.wait()
+                self._used += share
+        finally:
+            self._waiting -= 1

@@ -210,7 +210,7 @@ def test_one_get_and_nothing_that_could_be_a_credential(tmp_path: Path) -> None:
         fetch(tmp_path, server.url + SIGNED, server.url)
     (request,) = server.seen
     assert (request.method, request.target, request.body) == ("GET", SIGNED, b"")
-    assert request.headers.keys() == {"host", "accept", "accept-encoding", "connection", "user-agent"}
+    assert request.headers.keys() == {"host", "accept", "accept-encoding", "user-agent"}
 
 
 def once(first: Reply) -> Handler:

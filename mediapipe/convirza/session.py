@@ -55,6 +55,29 @@ class Timeouts:
 TransportFactory = Callable[[], httpx.AsyncBaseTransport]
 
 
+class _Bare(httpx.AsyncClient):
+    """Hands a request to its one transport, and nothing else: no cookies, logins or redirects to look for.
+
+    That is half of what a client costs, and only those of known hosts need the other half.
+    """
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, **options: Any) -> None:
+        super().__init__(transport=transport, **options)
+        self._bare = transport
+
+    async def send(self, request: httpx.Request, *, stream: bool = False, **_: Any) -> httpx.Response:
+        """Return the answer to a request; with ``stream`` its body is unread."""
+        request.extensions.setdefault("timeout", self.timeout.as_dict())
+        response = await self._bare.handle_async_request(request)
+        response.request = request
+        if not stream:
+            try:
+                await response.aread()
+            finally:
+                await response.aclose()
+        return response
+
+
 @asynccontextmanager
 async def open_http(
     timeouts: Timeouts,
@@ -70,15 +93,15 @@ async def open_http(
     """
     kept = connections if kept_alive is None else kept_alive
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=kept)
-    async with httpx.AsyncClient(
-        timeout=httpx.Timeout(
+    options: dict[str, Any] = {
+        "timeout": httpx.Timeout(
             timeouts.read, connect=timeouts.connect, write=timeouts.write, pool=timeouts.pool
         ),
-        limits=limits,
-        follow_redirects=False,
-        headers={"User-Agent": USER_AGENT},
-        transport=transport() if transport else None,
-    ) as client:
+        "limits": limits,
+        "follow_redirects": False,
+        "headers": {"User-Agent": USER_AGENT},
+    }
+    async with _Bare(transport(), **options) if transport else httpx.AsyncClient(**options) as client:
         # Nobody here needs one, and one with an accent in it would spoil every request that follows.
         client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
         yield client

@@ -19,7 +19,7 @@ import httpx
 
 from mediapipe.convirza.answers import TRANSIENT_STATUSES, read_problem
 from mediapipe.convirza.hosts import HostPolicy
-from mediapipe.convirza.session import translated, without
+from mediapipe.convirza.session import USER_AGENT, translated, without
 from mediapipe.errors import Failed, Throttled, Transient
 from mediapipe.pacing import Pacer, RetryPolicy, retry_after
 
@@ -113,7 +113,7 @@ class Downloader:
         async with self._pacer.turn():
             if not progress.resumable:
                 progress.restart(spool)
-            headers = {"Accept-Encoding": "identity"}
+            headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
             if progress.size:
                 headers |= {"Range": f"bytes={progress.size}-", "If-Range": progress.etag}
             host = urlsplit(url).hostname or ""
@@ -137,13 +137,16 @@ class Downloader:
     async def _open(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
         try:
             for _ in range(MAX_REDIRECTS + 1):
-                self._hosts.check(url)
-                async with self._http.stream("GET", url, headers=headers) as response:
+                response = await self._http.send(httpx.Request("GET", url, headers=headers), stream=True)
+                try:
                     target = response.headers.get("location")
                     if response.status_code not in {301, 302, 303, 307, 308} or not target:
                         yield response
                         return
+                finally:
+                    await response.aclose()
                 url = _joined(url, target)
+                self._hosts.check(url)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.RemoteProtocolError) as error:
             # httpx reads where a redirect leads before we do, and has no class of its own for what it cannot.
             if isinstance(error, httpx.RemoteProtocolError) and "location header" not in str(error):
@@ -192,8 +195,9 @@ class Downloader:
 
 def _joined(url: str, target: str) -> str:
     try:
+        httpx.URL(target)  # reads more strictly than what joins them
         return urljoin(url, target)
-    except ValueError:
+    except (ValueError, httpx.InvalidURL):
         raise Failed("a recording's URL redirects to what cannot be read", code="bad_url") from None
 
 
