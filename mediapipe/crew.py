@@ -1,66 +1,52 @@
 """Transfers in worker processes: one event loop cannot keep two cores busy with the bytes of recordings.
 
 Each member is a process of its own with a few threads, and each thread works on one recording at a time from
-its URL to the store. Tasks and results are small and go through pipes. The first transfers of a run are done
-in this process: a run with little to do starts no other, and nobody waits for the members to be ready.
+its URL to the store. Tasks and results are small and go over a socket. A run with little to do does it in
+this process and starts no other.
 
-A member that dies takes what it had in hand along; that is safe to do again and is given to another, once.
-Who is told to ask less often says so at once: the pause is this process's, and holds for all members.
+A member that dies is replaced, and takes what it had in hand along; that is safe to do again and is given to
+another, once. Who is told to ask less often says so at once: the pause is this process's, and holds for all.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-import pickle
-import struct
-import subprocess
-import sys
-import threading
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import anyio
-import anyio.lowlevel
 
 from mediapipe.errors import Failed, MediapipeError, Throttled, Transient
+from mediapipe.frames import Frames, packed
+from mediapipe.nursery import Nursery
 from mediapipe.pacing import ByteBudget, Pacer, RetryPolicy
 from mediapipe.transfer import Kept, NeedsGrant, Transfer
 
 log = logging.getLogger(__name__)
 
-ALONE_FIRST = 64
-"""Transfers done here before members are started: that is about the time that they take to start."""
+ALONE_FIRST = 8
+"""So many transfers make members worth starting; until then all is done here."""
+READY_S = 10.0
+"""How long transfers wait for members that were started."""
 MOST_TRIES = 2
-# The current folder is no place to import from, as it is for ``-m``; and the package may not be installed.
-_ROOT = str(Path(__file__).parent.parent)
-_START = "import sys; sys.path.append(sys.argv.pop(1)); from mediapipe.crew_member import main; main()"
-_LENGTH = struct.Struct(">I")
+MOST_STARTS = 4
+"""Members started for each that there is to be: what kills them all is not to be met for ever."""
+_PIECE = 1 << 18
 
 Result = Kept | NeedsGrant
 
 
-def write_frame(file: IO[bytes], value: object) -> None:
-    """Write one value to a pipe."""
-    data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-    file.write(_LENGTH.pack(len(data)) + data)
-    file.flush()
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A member's first word."""
 
-
-def read_frame(file: IO[bytes]) -> Any:
-    """Read one value from a pipe of our own; raises ``EOFError`` at its end."""
-    head = file.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        raise EOFError
-    (size,) = _LENGTH.unpack(head)
-    data = file.read(size)
-    if len(data) < size:
-        raise EOFError
-    return pickle.loads(data)  # noqa: S301  # written by the process at the other end of our own pipe
+    pid: int
 
 
 class HeldBack(MediapipeError):
@@ -101,31 +87,23 @@ class _Lost(Enum):
 
 
 class _Member:
-    """One process, as the parent sees it."""
+    """One process, as the parent sees it. All of it runs in the parent's event loop and never blocks that."""
 
-    def __init__(self, setup: object, token: Any) -> None:
-        self._process = subprocess.Popen(  # noqa: S603  # this very program
-            [sys.executable, "-P", "-c", _START, _ROOT],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            process_group=0,  # what a terminal sends to the run is the run's to hear
-        )
-        self._loop = token.native_token  # a thread that waits for the loop could wait for ever
+    def __init__(
+        self, own: socket.socket, loop: asyncio.AbstractEventLoop, changed: Callable[[], None]
+    ) -> None:
+        """Take a socket to it; ``changed`` is called when it is ready, and when it has died."""
+        self._socket, self._loop, self._tell = own, loop, changed
         self._waiting: dict[int, _Waiting] = {}
-        self._lock = threading.Lock()
-        self.ready = self.dead = self._stopped = False
-        try:
-            self._write(setup)
-        except OSError:
-            self.stop()
-            raise
-        self._reader = threading.Thread(target=self._read, name="crew-reader", daemon=True)
-        self._reader.start()
+        self._frames, self._unsent = Frames(), bytearray()
+        self.pid, self.dead = 0, False
+        own.setblocking(False)
+        loop.add_reader(own, self._read)
 
     @property
     def works(self) -> bool:
         """Tell whether it is there to be given something."""
-        return self.ready and not self.dead and self._process.poll() is None
+        return self.pid > 0 and not self.dead
 
     @property
     def load(self) -> int:
@@ -134,70 +112,79 @@ class _Member:
 
     async def work(self, number: int, task: Transfer) -> Any:
         """Return what became of a task, an error too, or how it was lost."""
+        if self.dead:
+            return _Lost.UNSENT
         waiting = self._waiting[number] = _Waiting()
         try:
-            try:
-                self._write((number, task))
-            except (OSError, ValueError):
-                self.dead = True  # who waits for it already is told by the reader
-                return _Lost.UNSENT
+            self._write(packed((number, task)))
             await waiting.done.wait()
             return waiting.value
         finally:
             self._waiting.pop(number, None)
 
-    def _write(self, value: object) -> None:
-        stdin = self._process.stdin
-        if stdin is None:
-            raise ValueError("the process has no stdin")
-        with self._lock:
-            write_frame(stdin, value)
+    def _write(self, data: bytes) -> None:
+        """Send what goes at once, and the rest when there is room."""
+        sent = 0
+        if not self._unsent:
+            try:
+                sent = self._socket.send(data)
+            except BlockingIOError:
+                pass
+            except OSError:
+                return  # its end comes to the reader, who tells everybody that waits
+        if sent < len(data):
+            self._unsent += data[sent:]
+            self._loop.add_writer(self._socket, self._flush)
+
+    def _flush(self) -> None:
+        try:
+            del self._unsent[: self._socket.send(self._unsent)]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent.clear()
+        if not self._unsent:
+            self._loop.remove_writer(self._socket)
 
     def _read(self) -> None:
-        """Take results until the process ends; runs in a thread of its own."""
         try:
-            if self._process.stdout is None:
-                return
-            while True:
-                frame = read_frame(self._process.stdout)
-                self._loop.call_soon_threadsafe(self._take, frame)
-        except (EOFError, OSError, RuntimeError):
-            pass
+            data = self._socket.recv(_PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        try:
+            for value in self._frames.feed(data):
+                self._take(value)
         except Exception:  # somebody waits for each of the others, and would for ever
             log.exception("what a transfer process said could not be read")
-        finally:
-            if self._process.stdout is not None:
-                self._process.stdout.close()
-        if self._stopped:
-            return  # told to stop, by a loop that waits for nobody any more
-        with suppress(RuntimeError):  # the event loop is gone, and so is everybody who could wait
-            self._loop.call_soon_threadsafe(self._died)
+            data = b""
+        if not data:
+            log.warning("a transfer process ended; the %d it had in hand are done again", self.load)
+            self.stop()
+            self._tell()
 
-    def _take(self, frame: Any) -> None:
-        if frame is None:
-            self.ready = True
+    def _take(self, value: Any) -> None:
+        if isinstance(value, Ready):
+            self.pid = value.pid
+            self._tell()
             return
-        number, value = frame
+        number, result = value
         waiting = self._waiting.get(number)
         if waiting is not None:
-            waiting.value = value
-            waiting.done.set()
-
-    def _died(self) -> None:
-        log.warning("a transfer process ended; the %d it had in hand are done again", self.load)
-        self.dead, self.ready = True, False
-        self._process.kill()
-        for waiting in self._waiting.values():
+            waiting.value = result
             waiting.done.set()
 
     def stop(self) -> None:
-        """End the process: at once, since what it has in hand is safe to be done again."""
-        self.dead = self._stopped = True
-        self._process.kill()
-        if self._process.stdin is not None:
-            with suppress(OSError):
-                self._process.stdin.close()
-        self._process.wait()
+        """Let go of it: it ends when its socket does. Who waits is told that it died."""
+        if self.dead:
+            return
+        self.dead = True
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        self._socket.close()
+        for waiting in self._waiting.values():
+            waiting.done.set()
 
 
 class _Struggled(Transient):
@@ -215,8 +202,9 @@ class _Struggled(Transient):
 class Crew:
     """Does transfers, here and in ``processes`` members.
 
-    ``alone`` does one here; ``setup`` is all that a member needs to know, and goes to it through a pipe.
-    What members spool comes out of the run's ``budget``, ``least`` bytes for each recording.
+    ``alone`` does one here; ``setup`` is all that a member needs to know, and goes to it over a socket.
+    What members spool comes out of the run's ``budget``, ``least`` bytes for each recording. They are forked
+    by what ``nursery`` returns, which ends with the crew.
     """
 
     setup: object
@@ -226,21 +214,34 @@ class Crew:
     retry: RetryPolicy
     budget: ByteBudget
     least: int
+    nursery: Callable[[], Nursery]
+    _nursery: Nursery | None = None
     _members: list[_Member] = field(default_factory=list)
     _begun: int = 0
+    _starts: int = 0
+    _ready: anyio.Event = field(default_factory=anyio.Event)
 
     async def transfer(self, task: Transfer) -> Result:
         """Keep one recording; raises as :func:`mediapipe.transfer.transfer` does."""
         self._begun += 1
         number = self._begun
-        if self._begun == ALONE_FIRST and self.processes > 1:
-            self._start()
+        self.expect(number)
+        if self._members and not self._ready.is_set():
+            with anyio.move_on_after(READY_S):
+                await self._ready.wait()
+            self._ready.set()
         value = await self.retry.run(lambda: self._handed(number, task))
         if value is None:
             return await self.alone(task)
         if isinstance(value, MediapipeError):
             raise value
         return value  # type: ignore[no-any-return]
+
+    def expect(self, count: int) -> None:
+        """Be told of so many transfers: members may be ready by the time that they begin."""
+        if count >= ALONE_FIRST and self.processes > 1 and not self._starts:
+            for _ in range(self.processes):
+                self._start()
 
     async def _handed(self, number: int, task: Transfer) -> Any:
         """Return what a member made of a task, errors too; None when there is none to give it to.
@@ -276,12 +277,30 @@ class Crew:
             return error.value
 
     def _start(self) -> None:
-        token = anyio.lowlevel.current_token()
-        for _ in range(self.processes):
-            try:
-                self._members.append(_Member(self.setup, token))
-            except OSError as error:
-                log.warning("a transfer process could not be started: %s", error)
+        """Have one more member; without it the others and this process go on."""
+        if self._starts >= MOST_STARTS * self.processes:
+            return
+        self._starts += 1
+        try:
+            if self._nursery is None:
+                self._nursery = self.nursery()
+            own = self._nursery.member(self.setup)
+            self._members.append(_Member(own, asyncio.get_running_loop(), self._changed))
+        except OSError as error:
+            self._starts = MOST_STARTS * self.processes
+            log.warning("a transfer process could not be started: %s", error)
+
+    def _changed(self) -> None:
+        """Let transfers begin once a member is ready, and replace who died at work.
+
+        What could not start would not start again.
+        """
+        dead = [one for one in self._members if one.dead]
+        if len(dead) == len(self._members) or any(one.works for one in self._members):
+            self._ready.set()
+        self._members = [one for one in self._members if not one.dead]
+        if any(one.pid for one in dead):
+            self._start()
 
     def _free(self) -> _Member | None:
         ready = [one for one in self._members if one.works]
@@ -292,6 +311,8 @@ class Crew:
         for member in self._members:
             member.stop()
         self._members.clear()
+        if self._nursery is not None:
+            self._nursery.close()
 
 
 def processes_of(wanted: int) -> int:

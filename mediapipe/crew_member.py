@@ -6,63 +6,76 @@ and the hop to another thread, that a loop shared by many needs for each of them
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
-import signal
+import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import IO, NoReturn
+from typing import NoReturn, cast
 
 import anyio
 
-from mediapipe.crew import read_frame, write_frame
+from mediapipe.crew import Ready
 from mediapipe.errors import Failed, MediapipeError
+from mediapipe.frames import packed, read_frame
+from mediapipe.nursery import tend
 from mediapipe.redact import redact
 from mediapipe.transfer import Tools, Transfer, transfer
 from mediapipe.transfer_services import Setup, opened_transfers, shared_transfers
 
 SWITCH_S = 0.0005
+GC_THRESHOLD = 20_000
+"""Objects made before the garbage collector looks at the young ones: a transfer leaves hardly any behind."""
 
-Tasks = queue.SimpleQueue[tuple[int, Transfer] | None]
+Tasks = queue.SimpleQueue[tuple[int, Transfer]]
 
 
 def main() -> None:
-    """Work until stdin ends, which it does with the parent."""
-    # The first signal drains the run; a terminal sends it to the whole group, and what is in hand must end.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever prints must not get between the results
-    # A thread that has read its bytes should not wait long for another that reckons.
-    sys.setswitchinterval(SWITCH_S)
-    setup: Setup = read_frame(sys.stdin.buffer)
-    tasks: Tasks = queue.SimpleQueue()
-    lock = threading.Lock()
+    """Be a nursery started afresh: the socket's number is the argument."""
+    tend(socket.socket(fileno=int(sys.argv[1])), raised)
+
+
+def raised(told: object) -> Callable[[socket.socket], NoReturn]:
+    """Open what all members share, and return what a member does: it works until its socket ends."""
+    setup = cast(Setup, told)
     try:
         store, wire = shared_transfers(setup)
     except MediapipeError as error:
         _end(error)
-    for _ in range(setup.threads):
 
-        async def serve() -> None:
+    def serve(parent: socket.socket) -> NoReturn:
+        # A thread that has read its bytes should not wait long for another that reckons.
+        sys.setswitchinterval(SWITCH_S)
+        gc.set_threshold(GC_THRESHOLD)
+        tasks: Tasks = queue.SimpleQueue()
+        lock = threading.Lock()
+
+        def say(value: object) -> None:
+            data = packed(value)
+            with lock:
+                parent.sendall(data)
+
+        async def work() -> None:
             async with opened_transfers(setup, store, wire) as tools:
-                await _serve(tools, tasks, out, lock)
+                await _work(tools, tasks, say)
 
-        threading.Thread(target=_work, args=(serve,), daemon=True).start()
-    with lock:
-        write_frame(out, None)
-    try:
-        while True:
-            tasks.put(read_frame(sys.stdin.buffer))
-    except EOFError:
+        for _ in range(setup.threads):
+            threading.Thread(target=_thread, args=(work,), daemon=True).start()
+        say(Ready(os.getpid()))
+        with suppress(EOFError, OSError), parent.makefile("rb") as file:
+            while True:
+                tasks.put(read_frame(file))
         os._exit(0)
 
+    return serve
 
-async def _serve(tools: Tools, tasks: Tasks, out: IO[bytes], lock: threading.Lock) -> None:
-    while (task := tasks.get()) is not None:
-        number, wanted = task
+
+async def _work(tools: Tools, tasks: Tasks, say: Callable[[object], None]) -> None:
+    while True:
+        number, wanted = tasks.get()
         value: object
         try:
             value = await transfer(wanted, tools)
@@ -70,19 +83,18 @@ async def _serve(tools: Tools, tasks: Tasks, out: IO[bytes], lock: threading.Loc
             value = error
         except Exception as error:
             value = Failed(redact(f"{error!r}"), code="unexpected_error")
-        with lock:
-            try:
-                write_frame(out, (number, value))
-            except OSError:
-                raise
-            except Exception as error:  # not to be pickled: nothing of it was written
-                write_frame(out, (number, Failed(redact(f"{error!r}"), code="unexpected_error")))
+        try:
+            say((number, value))
+        except OSError:
+            raise
+        except Exception as error:  # not to be pickled: nothing of it was sent
+            say((number, Failed(redact(f"{error!r}"), code="unexpected_error")))
 
 
-def _work(serve: Callable[[], Awaitable[None]]) -> None:
+def _thread(work: Callable[[], Awaitable[None]]) -> None:
     """Work in a thread; without it the process would take tasks that nobody does, so it ends, too."""
     try:
-        anyio.run(serve)
+        anyio.run(work)
     except BaseException as error:
         _end(error)
 
@@ -94,7 +106,3 @@ def _end(error: BaseException) -> NoReturn:
             sys.stderr.write(f"a transfer process ended: {redact(repr(error))}\n")
             sys.stderr.flush()
     os._exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -12,18 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mediapipe.convirza.clients import HttpClient, open_http
 from mediapipe.convirza.grants import Grants
 from mediapipe.convirza.posts import open_posts
 from mediapipe.convirza.prompts import V2Prompts, V3Prompts
-from mediapipe.convirza.session import (
-    HttpClient,
-    Session,
-    TokenSource,
-    V2Credentials,
-    V2Login,
-    V3Login,
-    open_http,
-)
+from mediapipe.convirza.session import Session, TokenSource, V2Credentials, V2Login, V3Login
 from mediapipe.convirza.tokens import ReadyToken, TokenCache, TokenManager
 from mediapipe.convirza.v2 import V2, Posting
 from mediapipe.convirza.v3 import V3
@@ -35,6 +28,7 @@ from mediapipe.ledger.interface import Ledger, Scope
 from mediapipe.ledger.open import open_ledger
 from mediapipe.listing import Rules
 from mediapipe.liveness import is_dead
+from mediapipe.nursery import Nursery
 from mediapipe.pacing import (
     AdaptiveLimit,
     ByteRate,
@@ -248,6 +242,11 @@ class ArchiveServices:
     runs_dir: Path
     crew: Crew | None = None
 
+    def expect(self, count: int) -> None:
+        """Be told that so many recordings may have to be transferred soon."""
+        if self.crew is not None:
+            self.crew.expect(count)
+
     async def transfer(self, task: Transfer) -> Kept | NeedsGrant:
         """Keep one recording, in this process or in one of the crew's."""
         return await (self.crew.transfer(task) if self.crew is not None else transfer(task, self.tools))
@@ -255,9 +254,16 @@ class ArchiveServices:
 
 @asynccontextmanager
 async def open_archive(
-    settings: Settings, job: str, owner: str, budget: RequestBudget | None = None
+    settings: Settings,
+    job: str,
+    owner: str,
+    budget: RequestBudget | None = None,
+    nursery: Nursery | None = None,
 ) -> AsyncGenerator[ArchiveServices, None]:
-    """Open what ``archive`` jobs need, and close it in the right order."""
+    """Open what ``archive`` jobs need, and close it in the right order.
+
+    ``nursery`` is where its transfer processes come from; without one they are started afresh.
+    """
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(opened_store(settings))
         ledger = await stack.enter_async_context(opened_ledger(settings, owner))
@@ -270,7 +276,7 @@ async def open_archive(
         retry, archive = retry_of(settings), settings.archive
         downloads = Pacer(AdaptiveLimit(settings.workers), platform.pause)
         tools = transfer_tools(settings, http, store, downloads)
-        crew = crew_of(settings, tools, platform.pause)
+        crew = crew_of(settings, tools, platform.pause, nursery)
         stack.callback(crew.close)
         yield ArchiveServices(
             platform=platform,

@@ -9,13 +9,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from mediapipe.convirza.clients import HttpClient, Timeouts, open_http
 from mediapipe.convirza.hosts import HostPolicy
-from mediapipe.convirza.session import HttpClient, Timeouts, open_http
 from mediapipe.convirza.signed import Downloader
 from mediapipe.convirza.wired import wire_of, wired
 from mediapipe.crew import Crew, TellingPacer, processes_of
 from mediapipe.errors import UsageError
 from mediapipe.layout import Layout
+from mediapipe.nursery import Nursery
 from mediapipe.pacing import AdaptiveLimit, ByteBudget, Pacer, Pause, RetryPolicy
 from mediapipe.settings import Settings
 from mediapipe.stores.interface import Store
@@ -86,18 +87,27 @@ def transfer_tools(settings: Settings, http: HttpClient, store: Store, pacer: Pa
     )
 
 
-def crew_of(settings: Settings, tools: Tools, pause: Pause) -> Crew:
-    """Return the crew of a run: its members share the machine's cores, and the run's workers."""
-    processes = min(processes_of(settings.archive.processes), settings.workers)
+def crew_of(settings: Settings, tools: Tools, pause: Pause, nursery: Nursery | None = None) -> Crew:
+    """Return the crew of a run: its members share the machine's cores, and the run's workers.
+
+    They come out of ``nursery``, or out of one that is started when it is needed.
+    """
+    processes = crew_size(settings)
     threads = -(-settings.workers // processes)
     # A turn of its own: what is done here has its turn from the downloader.
     pacer = Pacer(AdaptiveLimit(settings.workers), pause)
     return Crew(
-        Setup(settings, threads),
-        processes,
-        lambda task: transfer(task, tools),
-        pacer,
-        tools.retry,
-        tools.budget,
-        tools.spool_memory,
+        setup=Setup(settings, threads),
+        processes=processes,
+        alone=lambda task: transfer(task, tools),
+        pacer=pacer,
+        retry=tools.retry,
+        budget=tools.budget,
+        least=tools.spool_memory,
+        nursery=Nursery if nursery is None else lambda: nursery,
     )
+
+
+def crew_size(settings: Settings) -> int:
+    """Return how many members a run may have; one is as good as none."""
+    return min(processes_of(settings.archive.processes), settings.workers)

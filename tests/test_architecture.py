@@ -72,6 +72,8 @@ LAYERS: dict[str, float] = {
     "transfer": 2,
     "listing": 2,
     "covering": 1.8,
+    "frames": 0.1,
+    "nursery": 2.4,
     "crew": 2.5,
     "transfer_services": 2.9,
     "services": 3,
@@ -90,7 +92,7 @@ LAYERS: dict[str, float] = {
 OWNERS: dict[str, set[str]] = {
     "httpx": {
         *("convirza.session", "convirza.signed", "convirza.posts", "convirza.outside"),
-        "convirza.wired",
+        *("convirza.clients", "convirza.wired"),
     },
     "ray": {"engines"},
     "boto3": {"stores"},

@@ -17,9 +17,9 @@ import anyio
 import httpx
 import pytest
 
+from mediapipe.convirza.clients import Timeouts
 from mediapipe.convirza.hosts import HostPolicy
 from mediapipe.convirza.outside import open_outside
-from mediapipe.convirza.session import Timeouts
 from mediapipe.convirza.signed import Downloader
 from mediapipe.errors import Failed, ItemError, MediapipeError, Rejected, Transient
 from mediapipe.originals import Original, Originals, shown

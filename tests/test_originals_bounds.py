@@ -14,9 +14,9 @@ from typing import Any
 import anyio
 import pytest
 
+from mediapipe.convirza.clients import Timeouts
 from mediapipe.convirza.hosts import HostPolicy
 from mediapipe.convirza.outside import open_outside
-from mediapipe.convirza.session import Timeouts
 from mediapipe.convirza.signed import Downloader
 from mediapipe.errors import Failed, MediapipeError, Rejected, Transient
 from mediapipe.originals import Originals

@@ -17,9 +17,9 @@ from typing import Any
 import anyio
 import pytest
 
+from mediapipe.convirza.clients import Timeouts, open_http
 from mediapipe.convirza.hosts import HostPolicy
 from mediapipe.convirza.models import read_call
-from mediapipe.convirza.session import Timeouts, open_http
 from mediapipe.convirza.signed import Downloader
 from mediapipe.errors import Failed, MediapipeError, Rejected, Throttled, Transient
 from mediapipe.layout import Layout

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mediapipe.errors import ExitCode
     from mediapipe.items import Outcome
     from mediapipe.jobs.archive_recordings import Ask, Result
+    from mediapipe.nursery import Nursery
     from mediapipe.report.summary import RunReport
     from mediapipe.settings import Settings
     from mediapipe.shards import Shard
@@ -100,10 +101,11 @@ def archive_and_report(settings: Settings, ask: Ask, *, as_json: bool, engine: s
     from mediapipe.cli.runs import conduct
     from mediapipe.jobs.archive_recordings import JOB
 
-    on = _here if engine == "local" else _on_ray
+    nursery = _nursery(settings, ask) if engine == "local" else None
 
     async def work(run: JobRun) -> ExitCode:
-        result, destination = await on(settings, ask, run)
+        on = _here(settings, ask, run, nursery) if engine == "local" else _on_ray(settings, ask, run)
+        result, destination = await on
         findings, span = result.findings, result.request.span
         run.fatal = result.ending.fatal
         run.extra = {
@@ -127,16 +129,35 @@ def archive_and_report(settings: Settings, ask: Ask, *, as_json: bool, engine: s
             run.notes.append(f"window {window['start']} to {window['end']} is not proven: {window['reason']}")
         return result.exit_code
 
-    return conduct(JOB, settings, work, as_json=as_json)
+    try:
+        return conduct(JOB, settings, work, as_json=as_json)
+    finally:
+        if nursery is not None:
+            nursery.close()
 
 
-async def _here(settings: Settings, ask: Ask, run: JobRun) -> tuple[Result, str]:
+def _nursery(settings: Settings, ask: Ask) -> Nursery | None:
+    """Fork what transfer processes come from, once all is imported and before anything is begun."""
+    import mediapipe.services  # noqa: F401
+    from mediapipe.crew_member import raised
+    from mediapipe.nursery import Nursery
+    from mediapipe.transfer_services import crew_size
+
+    if ask.dry_run or crew_size(settings) == 1:
+        return None
+    try:
+        return Nursery(fork=raised)
+    except OSError:
+        return None  # the crew says so when it needs one
+
+
+async def _here(settings: Settings, ask: Ask, run: JobRun, nursery: Nursery | None) -> tuple[Result, str]:
     """Work in this process; return the result and the destination."""
     from mediapipe.cli.setup import fair
     from mediapipe.jobs.archive_recordings import JOB, archive
     from mediapipe.services import open_archive
 
-    async with open_archive(fair(settings, ask.shard), JOB, run.owner) as services:
+    async with open_archive(fair(settings, ask.shard), JOB, run.owner, nursery=nursery) as services:
         result = await archive(
             services, ask, run_id=run.run_id, sink=run.sink, expect=run.progress.grow, signals=True
         )

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mediapipe.convirza.clients import HttpClient
 from mediapipe.convirza.multipart import FilePart, measured, opened_body
 from mediapipe.convirza.posts import InDoubt, Pace, Posted, post_once
-from mediapipe.convirza.session import HttpClient, Session, bearing, without
+from mediapipe.convirza.session import Session, bearing, without
 from mediapipe.convirza.uploads import Answer, NotTaken, Unsure
 from mediapipe.errors import Failed, Fatal, Throttled, Transient
 from mediapipe.pacing import Pacer

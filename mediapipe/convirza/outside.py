@@ -15,8 +15,8 @@ from contextlib import asynccontextmanager
 import anyio
 import httpx
 
+from mediapipe.convirza.clients import HttpClient, Timeouts, open_http
 from mediapipe.convirza.hosts import ForbiddenHost
-from mediapipe.convirza.session import HttpClient, Timeouts, open_http
 from mediapipe.errors import Failed, Transient
 
 Origin = tuple[str, str, int]

@@ -18,8 +18,9 @@ from typing import Any
 import anyio
 import httpx
 
+from mediapipe.convirza.clients import HttpClient, Timeouts, open_http
 from mediapipe.convirza.multipart import Body, SourceChanged
-from mediapipe.convirza.session import HttpClient, Timeouts, open_http, translated
+from mediapipe.convirza.session import translated
 from mediapipe.errors import MediapipeError, Transient
 from mediapipe.redact import redact
 

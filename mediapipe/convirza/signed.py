@@ -18,8 +18,9 @@ import anyio
 import httpx
 
 from mediapipe.convirza.answers import TRANSIENT_STATUSES, read_problem
+from mediapipe.convirza.clients import USER_AGENT
 from mediapipe.convirza.hosts import HostPolicy
-from mediapipe.convirza.session import USER_AGENT, translated, without
+from mediapipe.convirza.session import translated, without
 from mediapipe.errors import Failed, Throttled, Transient
 from mediapipe.pacing import Pacer, RetryPolicy, retry_after
 

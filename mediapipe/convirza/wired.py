@@ -18,7 +18,7 @@ import httpx
 from anyio import CapacityLimiter, current_effective_deadline, current_time, to_thread
 from anyio.lowlevel import checkpoint
 
-from mediapipe.convirza.session import Timeouts, TransportFactory
+from mediapipe.convirza.clients import Timeouts, TransportFactory
 from mediapipe.wire import Hold, NotReached, Origin, Reply, Unsendable, Wire, proxied
 
 READ_AT_ONCE = 1024 * 1024

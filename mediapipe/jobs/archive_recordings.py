@@ -94,6 +94,7 @@ class ArchiveRecordings:
                         return
                     if expect is not None:
                         expect(len(page))
+                    self._services.expect(len(page))
                     yield page
 
         return Line(

@@ -10,10 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import anyio
 
+from mediapipe.convirza.clients import Timeouts, open_http
 from mediapipe.convirza.creating import Posting
 from mediapipe.convirza.posts import open_posts
 from mediapipe.convirza.prompts import PromptApi, PromptUpload, V2Prompts, V3Prompts
-from mediapipe.convirza.session import Session, Timeouts, open_http
+from mediapipe.convirza.session import Session
 from mediapipe.convirza.tokens import ReadyToken
 from mediapipe.library.words import Listed, PromptType
 from mediapipe.pacing import AdaptiveLimit, Pacer, Pause, RetryPolicy

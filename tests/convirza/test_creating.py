@@ -12,10 +12,11 @@ from typing import Any
 import anyio
 import pytest
 
+from mediapipe.convirza.clients import Timeouts
 from mediapipe.convirza.creating import Creation, Posting, create
 from mediapipe.convirza.multipart import FilePart
 from mediapipe.convirza.posts import open_posts
-from mediapipe.convirza.session import Session, Timeouts
+from mediapipe.convirza.session import Session
 from mediapipe.convirza.tokens import ReadyToken
 from mediapipe.convirza.uploads import Accepted, Answer, NotTaken, Refused, Unsure
 from mediapipe.errors import Failed

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediapipe.convirza import groups as module
+from mediapipe.convirza.clients import Timeouts, open_http
 from mediapipe.convirza.groups import PAGE, Group, Groups
-from mediapipe.convirza.session import Session, Timeouts, open_http
+from mediapipe.convirza.session import Session
 from mediapipe.convirza.tokens import ReadyToken
 from mediapipe.errors import CredentialsError, MediapipeError, Rejected, Transient
 from mediapipe.pacing import AdaptiveLimit, Pacer, Pause, RetryPolicy

@@ -22,9 +22,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediapipe.convirza import outside
+from mediapipe.convirza.clients import HttpClient, Timeouts
 from mediapipe.convirza.hosts import ForbiddenHost
 from mediapipe.convirza.outside import is_public, open_outside
-from mediapipe.convirza.session import HttpClient, Timeouts
 from mediapipe.errors import Failed, MediapipeError, Transient
 from tests.convirza.server import Reply, script, serving
 from tests.convirza.wire import Peer, wire_form, wired

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from mediapipe.convirza.clients import HttpClient, Timeouts, open_http
 from mediapipe.convirza.multipart import SourceChanged, opened_body
 from mediapipe.convirza.posts import MOST_BODY, PACED, InDoubt, NeverSent, Posted, open_posts, post_once
-from mediapipe.convirza.session import HttpClient, Timeouts, open_http
 from mediapipe.errors import UsageError
 from tests.convirza.wire import Peer, answer, wire_form, wired
 

@@ -15,16 +15,15 @@ import httpx
 import pytest
 
 import mediapipe.convirza.session as session_module
+from mediapipe.convirza.clients import USER_AGENT, Timeouts, open_http
 from mediapipe.convirza.models import User
 from mediapipe.convirza.session import (
     RENEWALS,
     Answer,
     Session,
-    Timeouts,
     V2Credentials,
     V2Login,
     V3Login,
-    open_http,
     server_time,
     translated,
 )
@@ -544,7 +543,7 @@ def test_nothing_is_followed_and_nothing_is_repeated_below_the_policy() -> None:
             assert http.follow_redirects is False
 
     anyio.run(main)
-    assert session_module.USER_AGENT.startswith("convirza-mediapipe/")
+    assert USER_AGENT.startswith("convirza-mediapipe/")
 
 
 @pytest.mark.parametrize(

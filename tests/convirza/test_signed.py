@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 import anyio
 import pytest
 
+from mediapipe.convirza.clients import Timeouts, TransportFactory, open_http
 from mediapipe.convirza.hosts import ForbiddenHost, HostPolicy
-from mediapipe.convirza.session import Timeouts, TransportFactory, open_http
 from mediapipe.convirza.signed import MAX_REDIRECTS, Download, Downloader, GrantExpired, GrantRefused
 from mediapipe.convirza.wired import wire_of, wired
 from mediapipe.errors import DiskFull, Failed, MediapipeError, Throttled, Transient

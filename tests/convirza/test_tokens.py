@@ -166,7 +166,8 @@ def test_managers_that_share_one_cache_object_take_turns_too(tmp_path: Path) -> 
 PROCESS = """
 import sys, anyio
 from pathlib import Path
-from mediapipe.convirza.session import Timeouts, V3Login, open_http
+from mediapipe.convirza.clients import Timeouts, open_http
+from mediapipe.convirza.session import V3Login
 from mediapipe.convirza.tokens import TokenCache, TokenManager
 from mediapipe.pacing import RetryPolicy
 

@@ -23,9 +23,10 @@ from typing import Any
 import anyio
 import pytest
 
+from mediapipe.convirza.clients import Timeouts
 from mediapipe.convirza.models import User
 from mediapipe.convirza.posts import open_posts
-from mediapipe.convirza.session import Session, Timeouts, V2Credentials, V2Login
+from mediapipe.convirza.session import Session, V2Credentials, V2Login
 from mediapipe.convirza.tokens import ReadyToken, TokenCache, TokenManager
 from mediapipe.convirza.uploads import Accepted, Answer, NotTaken, Refused, Unsure
 from mediapipe.convirza.v2 import V2, CallUpload, Posting

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mediapipe.convirza.clients import Timeouts, open_http
 from mediapipe.convirza.models import Call, Page
-from mediapipe.convirza.session import Session, Timeouts, open_http
+from mediapipe.convirza.session import Session
 from mediapipe.convirza.tokens import ReadyToken
 from mediapipe.convirza.v3 import INCLUDE, V3, api_time
 from mediapipe.errors import Failed, MediapipeError, Rejected, Transient

@@ -14,7 +14,7 @@ import anyio
 import httpx
 import pytest
 
-from mediapipe.convirza.session import Timeouts, open_http
+from mediapipe.convirza.clients import Timeouts, open_http
 from mediapipe.convirza.wired import READ_AT_ONCE, wire_of, wired
 from tests.stage import Actor, Stage, certificate, serving_tls, staged
 
