@@ -104,8 +104,10 @@ class Stage(Generic[T]):
 class Line(Generic[T]):
     """A job as data. ``takes`` are the ledger states that may be worked on (again).
 
-    ``settled`` says what becomes of an entry that the ledger has settled already, where that needs a look;
-    ``guards`` are claims of other scopes to be kept alive meanwhile: losing one stops the run.
+    ``linger`` is for how many seconds receipts wait for others to share a transaction with; what a crash
+    leaves without one is looked at again. ``settled`` says what becomes of an entry that the ledger has
+    settled already, where that needs a look; ``guards`` are claims of other scopes to be kept alive as well:
+    losing one stops the run.
     """
 
     scope: Scope
@@ -115,6 +117,7 @@ class Line(Generic[T]):
     takes: Collection[State]
     lease: timedelta = timedelta(seconds=60)
     intend: bool = False
+    linger: float = 0.0
     settled: Callable[[Entry[T], Settled], Awaitable[Outcome]] | None = None
     guards: Sequence[Claim] = ()
 

@@ -261,6 +261,8 @@ class _Run(Generic[T]):
     async def _settle(self, done: MemoryObjectReceiveStream[_Done[T]]) -> None:
         async for first in done:
             handful = [first]
+            if self.line.linger and not self.drain.begun:
+                await anyio.sleep(self.line.linger)
             while len(handful) < SETTLE_BATCH:
                 try:
                     handful.append(done.receive_nowait())
@@ -282,8 +284,9 @@ class _Run(Generic[T]):
                 del self.flights[flight.claim.key]
                 if STATES[finished.outcome.verdict] in self.line.takes:
                     self.counted.add(flight.claim.key)
-            source = flight.entry.source if flight is not None else ""
-            named = replace(finished.outcome, source=finished.outcome.source or source)
+            named = finished.outcome
+            if flight is not None and not named.source:
+                named = replace(named, source=flight.entry.source)
             self.sink(named)
             if flight is not None and flight.entry.batch:
                 await flight.entry.batch.leave()

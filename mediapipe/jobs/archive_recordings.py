@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 JOB = "archive.run"
 TAKES = frozenset(State) - {State.DONE}
 """Everything but a done recording is worked on again: an absent one may have appeared."""
+LINGER_S = 0.02
+"""Receipts of so many seconds share a transaction; what a crash leaves without one is adopted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class ArchiveRecordings:
             stages=[Stage("archive", self._archive, self._services.workers)],
             takes=TAKES,
             intend=True,
+            linger=LINGER_S,
             settled=None if self._piece is None else self._settled,
         )
 
