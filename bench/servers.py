@@ -1,7 +1,8 @@
 """The far sides of the transfer benchmarks: nginx as the platform and recordings host, nginx as an S3 that only takes.
 
-The sink answers as S3 does to whoever writes: a put is read to its end and answered, nothing is there yet, and the
-key that a client proves conditional writes with is taken. It keeps nothing, so that no disk is measured.
+The sink answers as S3 does to whoever writes: a put is read to its end and then answered, nothing is there yet, and
+the key that a client proves conditional writes with is taken. It keeps nothing, so that no disk is measured.
+(nginx alone would answer before it has read a body, and a client that had asked for leave would not send it.)
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ http {{
   access_log off;
   sendfile on;
   keepalive_requests 1000000;
-  client_body_buffer_size 64k;
+  client_body_buffer_size 64m;
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fast; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   client_max_body_size 0;
@@ -65,6 +66,18 @@ http {{
       if ($uri ~ conditional-write-probe) {{ return 412 '<?xml version="1.0"?><Error><Code>PreconditionFailed</Code></Error>'; }}
       if ($request_method = HEAD) {{ return 404; }}
       if ($request_method = GET) {{ return 200 '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>bucket</Name><KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>'; }}
+      proxy_pass http://answers;
+      proxy_http_version 1.1;
+      proxy_pass_request_body off;
+      proxy_set_header Connection "";
+      proxy_set_header Content-Length "";
+      proxy_set_header Expect "";
+    }}
+  }}
+  upstream answers {{ server unix:{folder}/answers.sock; keepalive 64; }}
+  server {{
+    listen unix:{folder}/answers.sock;
+    location / {{
       add_header ETag '"d41d8cd98f00b204e9800998ecf8427e"';
       add_header x-amz-request-id 1;
       # Not 200: nginx would take If-None-Match for a reader's and say 304.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import queue
 import socket
 import sys
 import threading
@@ -30,8 +29,6 @@ SWITCH_S = 0.0005
 GC_THRESHOLD = 20_000
 """Objects made before the garbage collector looks at the young ones: a transfer leaves hardly any behind."""
 
-Tasks = queue.SimpleQueue[tuple[int, Transfer]]
-
 
 def main() -> None:
     """Be a nursery started afresh: the socket's number is the argument."""
@@ -50,32 +47,39 @@ def raised(told: object) -> Callable[[socket.socket], NoReturn]:
         # A thread that has read its bytes should not wait long for another that reckons.
         sys.setswitchinterval(SWITCH_S)
         gc.set_threshold(GC_THRESHOLD)
-        tasks: Tasks = queue.SimpleQueue()
-        lock = threading.Lock()
+        file = parent.makefile("rb")
+        hearing, saying = threading.Lock(), threading.Lock()
+
+        def hear() -> tuple[int, Transfer]:
+            """Return the next task: a thread that is free waits for it, and wakes no other."""
+            with hearing:
+                try:
+                    return read_frame(file)  # type: ignore[no-any-return]
+                except (EOFError, OSError):
+                    os._exit(0)
 
         def say(value: object) -> None:
             data = packed(value)
-            with lock:
+            with saying:
                 parent.sendall(data)
 
-        async def work() -> None:
+        async def work() -> NoReturn:
             async with opened_transfers(setup, store, wire) as tools:
-                await _work(tools, tasks, say)
+                await _work(tools, hear, say)
 
-        for _ in range(setup.threads):
+        for _ in range(setup.threads - 1):
             threading.Thread(target=_thread, args=(work,), daemon=True).start()
         say(Ready(os.getpid()))
-        with suppress(EOFError, OSError), parent.makefile("rb") as file:
-            while True:
-                tasks.put(read_frame(file))
-        os._exit(0)
+        _thread(work)
 
     return serve
 
 
-async def _work(tools: Tools, tasks: Tasks, say: Callable[[object], None]) -> None:
+async def _work(
+    tools: Tools, hear: Callable[[], tuple[int, Transfer]], say: Callable[[object], None]
+) -> NoReturn:
     while True:
-        number, wanted = tasks.get()
+        number, wanted = hear()
         value: object
         try:
             value = await transfer(wanted, tools)
@@ -91,8 +95,8 @@ async def _work(tools: Tools, tasks: Tasks, say: Callable[[object], None]) -> No
             say((number, Failed(redact(f"{error!r}"), code="unexpected_error")))
 
 
-def _thread(work: Callable[[], Awaitable[None]]) -> None:
-    """Work in a thread; without it the process would take tasks that nobody does, so it ends, too."""
+def _thread(work: Callable[[], Awaitable[NoReturn]]) -> NoReturn:
+    """Work in a thread; a process that has lost one ends, since what it had in hand would never be told."""
     try:
         anyio.run(work)
     except BaseException as error:

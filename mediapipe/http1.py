@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from mediapipe.incoming import Answer, Incoming, read_answer
 
-CHUNK = 1024 * 1024
+CHUNK = 256 * 1024
 """Bytes handed to the socket at a time, and read from a body that is no bytes."""
 CONTINUE_S = 1.0
 """How long a server that was asked for leave may say nothing before the body is sent all the same."""

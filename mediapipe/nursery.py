@@ -1,9 +1,9 @@
 """The process from which the members of a crew are forked.
 
 A command forks it before the run has begun anything (no thread, no event loop, no connection, no lock);
-others start it afresh. It sleeps until it is asked. Then it opens once what all members share, and forks one
-for each socket that it is handed: that takes milliseconds, and memory that was read by all is kept once. It
-ends with its parent, however that ends, and takes its children along.
+others start it afresh. It opens once what all members share, sleeps, and forks one for each socket that it
+is handed: that takes milliseconds, and memory that was read by all is kept once. It ends with its parent,
+however that ends, and takes its children along.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Nursery:
         """
         self._control, theirs = socket.socketpair()
         self._process: subprocess.Popen[bytes] | None = None
-        self._told = False
+        self._told = self._children = False
         with theirs:
             if fork is not None and threading.active_count() == 1:
                 self._pid = os.fork()
@@ -64,8 +64,14 @@ class Nursery:
                 raise
             self._pid = self._process.pid
 
+    def prepare(self, setup: object) -> None:
+        """Say what members will have to know, the first time that it is said; raises ``OSError``."""
+        if not self._told:
+            self._control.sendall(packed(setup))
+            self._told = True
+
     def member(self, setup: object) -> socket.socket:
-        """Have a member forked that knows ``setup`` (the first one decides); return the socket to talk to it.
+        """Have a member forked that knows ``setup``, or what was said before; return the socket to it.
 
         Raises ``OSError`` when nobody is there to fork. Whether it lives, the socket tells.
         """
@@ -74,10 +80,9 @@ class Nursery:
             try:
                 for one in (ours, theirs):
                     one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-                if not self._told:
-                    self._control.sendall(packed(setup))
-                    self._told = True
+                self.prepare(setup)
                 socket.send_fds(self._control, [_ANOTHER], [theirs.fileno()])
+                self._children = True
             except OSError:
                 ours.close()
                 raise
@@ -86,9 +91,9 @@ class Nursery:
     def close(self) -> None:
         """End it and all members at once: what they have in hand is safe to be done again. Idempotent."""
         self._control.close()
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + (PATIENCE_S if self._children else 0)
         while self._pid and not self._ended():
-            if time.monotonic() > until:  # it was stopped, or hangs
+            if time.monotonic() > until:  # it was stopped, hangs, or has nobody to take along
                 os.kill(self._pid, signal.SIGKILL)
             time.sleep(0.002)
         self._pid = 0

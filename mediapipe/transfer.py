@@ -128,8 +128,12 @@ async def transfer(task: Transfer, tools: Tools) -> Kept | NeedsGrant:
                     raise Transient("the body holds less audio than its header says", code="short_body")
                 headers[:] = [header]
 
+            def announced(size: int) -> None:
+                if size > tools.spool_memory:
+                    spooled.rollover()  # it will not fit, so none of it need be in memory first
+
             try:
-                arrived = await tools.downloader.fetch(task.url, spool, check)
+                arrived = await tools.downloader.fetch(task.url, spool, check, announced)
             except (GrantExpired, GrantRefused) as error:
                 return NeedsGrant(error.code, error.message)
             return await _keep(task, tools, spool, arrived, headers[0])

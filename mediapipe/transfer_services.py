@@ -92,13 +92,11 @@ def crew_of(settings: Settings, tools: Tools, pause: Pause, nursery: Nursery | N
 
     They come out of ``nursery``, or out of one that is started when it is needed.
     """
-    processes = crew_size(settings)
-    threads = -(-settings.workers // processes)
     # A turn of its own: what is done here has its turn from the downloader.
     pacer = Pacer(AdaptiveLimit(settings.workers), pause)
     return Crew(
-        setup=Setup(settings, threads),
-        processes=processes,
+        setup=setup_of(settings),
+        processes=crew_size(settings),
         alone=lambda task: transfer(task, tools),
         pacer=pacer,
         retry=tools.retry,
@@ -111,3 +109,8 @@ def crew_of(settings: Settings, tools: Tools, pause: Pause, nursery: Nursery | N
 def crew_size(settings: Settings) -> int:
     """Return how many members a run may have; one is as good as none."""
     return min(processes_of(settings.archive.processes), settings.workers)
+
+
+def setup_of(settings: Settings) -> Setup:
+    """Return what each of a run's members has to know."""
+    return Setup(settings, threads=-(-settings.workers // crew_size(settings)))

@@ -99,8 +99,10 @@ def _shard_note(shard: Shard, waits_for: Sequence[Shard]) -> str:
 def archive_and_report(settings: Settings, ask: Ask, *, as_json: bool, engine: str = "local") -> RunReport:
     """Run the job on an engine, print its report and return it."""
     from mediapipe.cli.runs import conduct
+    from mediapipe.cli.setup import fair
     from mediapipe.jobs.archive_recordings import JOB
 
+    settings = fair(settings, ask.shard)
     nursery = _nursery(settings, ask) if engine == "local" else None
 
     async def work(run: JobRun) -> ExitCode:
@@ -141,23 +143,24 @@ def _nursery(settings: Settings, ask: Ask) -> Nursery | None:
     import mediapipe.services  # noqa: F401
     from mediapipe.crew_member import raised
     from mediapipe.nursery import Nursery
-    from mediapipe.transfer_services import crew_size
+    from mediapipe.transfer_services import crew_size, setup_of
 
-    if ask.dry_run or crew_size(settings) == 1:
+    if ask.dry_run or crew_size(settings) == 1 or not settings.archive.dest:
         return None
     try:
-        return Nursery(fork=raised)
+        nursery = Nursery(fork=raised)
+        nursery.prepare(setup_of(settings))
     except OSError:
         return None  # the crew says so when it needs one
+    return nursery
 
 
 async def _here(settings: Settings, ask: Ask, run: JobRun, nursery: Nursery | None) -> tuple[Result, str]:
     """Work in this process; return the result and the destination."""
-    from mediapipe.cli.setup import fair
     from mediapipe.jobs.archive_recordings import JOB, archive
     from mediapipe.services import open_archive
 
-    async with open_archive(fair(settings, ask.shard), JOB, run.owner, nursery=nursery) as services:
+    async with open_archive(settings, JOB, run.owner, nursery=nursery) as services:
         result = await archive(
             services, ask, run_id=run.run_id, sink=run.sink, expect=run.progress.grow, signals=True
         )

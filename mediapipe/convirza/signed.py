@@ -56,6 +56,8 @@ class Download:
 
 
 Check = Callable[[Download], None]
+Announced = Callable[[int], object]
+"""Told how many bytes will come, where the far side says so."""
 
 
 @dataclass(slots=True)
@@ -96,7 +98,9 @@ class Downloader:
         self._http, self._hosts, self._pacer, self._retry = http, hosts, pacer, retry
         self._max_bytes = max_bytes
 
-    async def fetch(self, url: str, spool: BinaryIO, check: Check) -> Download:
+    async def fetch(
+        self, url: str, spool: BinaryIO, check: Check, announced: Announced | None = None
+    ) -> Download:
         """Stream ``url`` into ``spool`` (seekable, emptied first) and return what arrived.
 
         ``check`` looks at the whole body before it counts as arrived: a ``Transient`` from it (an error
@@ -107,9 +111,11 @@ class Downloader:
         """
         progress = _Progress(hashlib.sha256())
         progress.restart(spool)
-        return await self._retry.run(lambda: self._attempt(url, spool, progress, check))
+        return await self._retry.run(lambda: self._attempt(url, spool, progress, check, announced))
 
-    async def _attempt(self, url: str, spool: BinaryIO, progress: _Progress, check: Check) -> Download:
+    async def _attempt(
+        self, url: str, spool: BinaryIO, progress: _Progress, check: Check, announced: Announced | None
+    ) -> Download:
         self._hosts.check(url)
         async with self._pacer.turn():
             if not progress.resumable:
@@ -125,6 +131,8 @@ class Downloader:
                         progress.restart(spool)
                     await _refusals(response, host, url)
                     self._begin(response, spool, progress, host)
+                    if announced is not None and progress.total is not None:
+                        announced(progress.total)
                     await self._pour(response, spool, progress, host)
             try:
                 arrived = _finish(response, progress, host)

@@ -21,7 +21,7 @@ from anyio.lowlevel import checkpoint
 from mediapipe.convirza.clients import Timeouts, TransportFactory
 from mediapipe.wire import Hold, NotReached, Origin, Reply, Unsendable, Wire, proxied
 
-READ_AT_ONCE = 1024 * 1024
+READ_AT_ONCE = 256 * 1024
 T = TypeVar("T")
 _buffers = threading.local()
 

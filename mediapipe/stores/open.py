@@ -68,6 +68,8 @@ def _open_s3(dest: str, options: StoreOptions, *, inline: bool) -> Store:
     from mediapipe.stores.s3 import S3Store
 
     store = S3Store(bucket, prefix, options, inline=inline)
+    if inline:
+        store.prepare()  # once, before what shares it is forked
     if endpoint and not store.url.endswith(f"?endpoint={endpoint}"):
         raise UsageError(
             f"the destination is at {redact(endpoint)}, but {redact(store.url)} is what is set up",

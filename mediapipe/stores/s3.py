@@ -11,7 +11,7 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
@@ -24,7 +24,7 @@ import urllib3.exceptions
 from anyio import CapacityLimiter, to_thread
 from botocore.config import Config
 
-from mediapipe.errors import UsageError
+from mediapipe.errors import MediapipeError, UsageError
 from mediapipe.redact import quote_body
 from mediapipe.stores.interface import (
     Created,
@@ -195,6 +195,11 @@ class S3Store:
                 self._opened = new_client(self._options, session, sender)
                 self._session, self._sender = session, sender
             return self._opened
+
+    def prepare(self) -> None:
+        """Open what the first put would open; what goes wrong is left to that one. Nothing is sent."""
+        with suppress(MediapipeError), translated("setting up S3"):
+            self._putting()
 
     def _objects(self) -> Objects:
         return Objects(self._client(), self._bucket, self._options)
