@@ -125,7 +125,7 @@ class FakePlatform:
         known = self.calls.get(call_id)
         return None if known is None else self._call(known)
 
-    async def fetch(self, url: str, spool: BinaryIO, check: Check) -> Download:
+    async def fetch(self, url: str, spool: BinaryIO, check: Check, announced: object = None) -> Download:
         """Stand in for the downloader."""
         call_id, recording_id, number = url.split("/")
         if int(number) <= self.expired:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
-import httpx
+# httpx brings a command of its own, and with it rich and click: a tenth of what starting takes. Where that
+# module cannot be imported httpx does without, and is told so for as long as it loads.
+_FIRST = "httpx" not in sys.modules
+if _FIRST:
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
+import httpx  # noqa: E402
 
-from mediapipe import __version__
+if _FIRST:
+    del sys.modules["httpx._main"]
+
+from mediapipe import __version__  # noqa: E402
 
 USER_AGENT = f"convirza-mediapipe/{__version__}"
 
