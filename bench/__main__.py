@@ -40,6 +40,7 @@ WORKS: dict[str, Callable[[int, argparse.Namespace], Any]] = {
     "archive-large": lambda rounds, options: transfers.contest(options.large, 40_000_000, rounds),
     "ledger": lambda rounds, _: others.ledger_share(),
     "growth": lambda rounds, options: others.growth(options.growth),
+    "listing": lambda _, options: others.listing(options.listing),
     "manifest": lambda rounds, options: others.manifest(options.rows, min(rounds, 3)),
     "audio": audio,
 }
@@ -66,6 +67,10 @@ def tables(result: dict[str, Any]) -> str:
         heads = ["recordings", "done", "ms_per_item", "cpu_ms_per_item", "peak_mb", "ledger_bytes_per_item"]
         rows = [[row[head] for head in heads] for row in works["growth"]]
         parts.append(_table("Growth: recordings of 4 kB", heads, rows))
+    if "listing" in works:
+        heads = ["calls", "listed", "ms_per_call", "cpu_ms_per_call", "peak_mb"]
+        rows = [[row[head] for head in heads] for row in works["listing"]]
+        parts.append(_table("Growth: calls listed, every page twice, none archived", heads, rows))
     if "manifest" in works:
         found = works["manifest"]
         rows = [[f"{found['rows']:,}", found["seconds"], found["csv.reader alone"], found["peak_mb"]]]
@@ -110,6 +115,7 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=2_000, help="recordings of 300 kB")
     parser.add_argument("--large", type=int, default=40, help="recordings of 40 MB")
     parser.add_argument("--growth", type=int, nargs="*", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--listing", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--prompts", type=int, default=500)
     parser.add_argument("--calls", type=int, default=10)

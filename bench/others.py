@@ -125,6 +125,29 @@ def growth(counts: list[int], size: int = 4_000) -> list[dict[str, Any]]:
     return rows
 
 
+def listing(counts: list[int]) -> list[dict[str, Any]]:
+    """List growing numbers of calls and archive none (``--dry-run``); return time for each and peak memory."""
+    rows = []
+    for count in counts:
+        with tempfile.TemporaryDirectory(dir=RAM) as made, serving(Path(made), count, 4_000) as servers:
+            state = servers.folder / "state"
+            environ = servers.environment | {
+                "MEDIAPIPE_STATE_DIR": str(state), "MEDIAPIPE_PACE_REQUESTS_PER_SECOND": "1000",
+            }  # fmt: skip
+            cost = measure([*us(servers, state), "--dry-run"], env=environ, memory=True)
+            if cost.code:
+                raise RuntimeError(f"the listing of {count} ended with exit code {cost.code}")
+            print(f"  listing: {count} in {cost.wall:.1f} s", file=sys.stderr, flush=True)
+            found = sum(
+                1 for path in state.glob("runs/*/outcomes.jsonl") for _ in path.open(encoding="utf-8")
+            )
+            rows.append({
+                "calls": count, "listed": found, "ms_per_call": round(cost.wall / count * 1e3, 3),
+                "cpu_ms_per_call": round(cost.cpu / count * 1e3, 3), "peak_mb": round(cost.peak / 1e6, 1),
+            })  # fmt: skip
+    return rows
+
+
 def machine() -> dict[str, Any]:
     """Return what the figures were measured on."""
     cpu = next(

@@ -228,6 +228,9 @@ class Session:
                 anyio.fail_after(self.deadline),
             ):
                 response = await self._http.request(method, self._base + path, params=params, headers=headers)
+            # A client's answer and its stream hold each other: pages of half a megabyte would stay until the
+            # garbage collector comes by, which counts objects and not bytes.
+            response.stream = httpx.ByteStream(b"")
             words = without(response.content, token)
             error = failure(response.status_code, response.headers, words, doing=doing)
             if isinstance(error, Transient):  # inside the turn, so that pacing learns of it

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import ssl
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Iterator
 from email.utils import formatdate as http_time
 from typing import Any
@@ -125,6 +127,27 @@ def test_a_token_refused_once_is_renewed_and_the_request_repeated() -> None:
         assert get(server, tokens=tokens).body["data"] == {"n": 1}
     assert tokens.dead == ["token-0"]
     assert [r.headers["authorization"] for r in server.seen] == ["Bearer token-0", "Bearer token-1"]
+
+
+def test_the_body_of_an_answer_is_gone_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are large and few: the garbage collector, which counts objects, would come by too late."""
+    answers: list[weakref.ref[httpx.Response]] = []
+    request = httpx.AsyncClient.request
+
+    async def noted(self: httpx.AsyncClient, *args: Any, **more: Any) -> httpx.Response:
+        response = await request(self, *args, **more)
+        answers.append(weakref.ref(response))
+        return response
+
+    monkeypatch.setattr(httpx.AsyncClient, "request", noted)
+    gc.disable()
+    try:
+        with serving(script(GOOD, GOOD)) as server:
+            get(server)
+            get(server)
+        assert [answer() for answer in answers] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_an_answer_heard_elsewhere_counts_and_sets_the_clock() -> None:
