@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import socket
 import sys
 import threading
@@ -47,6 +48,7 @@ def raised(told: object) -> Callable[[socket.socket], NoReturn]:
         # A thread that has read its bytes should not wait long for another that reckons.
         sys.setswitchinterval(SWITCH_S)
         gc.set_threshold(GC_THRESHOLD)
+        threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
         file = parent.makefile("rb")
         hearing, saying = threading.Lock(), threading.Lock()
 
@@ -73,6 +75,14 @@ def raised(told: object) -> Callable[[socket.socket], NoReturn]:
         _thread(work)
 
     return serve
+
+
+def _leave_with(parent: socket.socket) -> NoReturn:
+    """End the process when its socket ends: what its threads have in hand is safe to be done again."""
+    poll = select.poll()
+    poll.register(parent, 0)  # for nothing but its end
+    poll.poll()
+    os._exit(0)
 
 
 async def _work(

@@ -18,14 +18,18 @@ def packed(value: object) -> bytes:
 
 def read_frame(file: IO[bytes]) -> Any:
     """Read one value from a file of our own; raises ``EOFError`` at its end."""
-    head = file.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        raise EOFError
-    (size,) = _LENGTH.unpack(head)
-    data = file.read(size)
-    if len(data) < size:
-        raise EOFError
-    return pickle.loads(data)  # noqa: S301  # written by the process at the other end
+    (size,) = _LENGTH.unpack(_whole(file, _LENGTH.size))
+    return pickle.loads(_whole(file, size))  # noqa: S301  # written by the process at the other end
+
+
+def _whole(file: IO[bytes], size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        piece = file.read(size - len(data))
+        if not piece:
+            raise EOFError
+        data += piece
+    return data
 
 
 class Frames:

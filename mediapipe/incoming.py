@@ -41,6 +41,11 @@ class Incoming:
         self.began = False
         self.failed: OSError | None = None
 
+    @property
+    def is_quiet(self) -> bool:
+        """Tell whether nothing was read ahead."""
+        return not self._ahead
+
     def unread(self, heard: bytes) -> None:
         """Put back what was read ahead."""
         self._ahead, self.began = heard + self._ahead, self.began or bool(heard)
@@ -245,7 +250,7 @@ def _framed(
     if len(lengths) > 1 or not all(_DIGITS.fullmatch(one) for one in lengths):
         raise http.client.HTTPException("a Content-Length that cannot be read")
     words = {word.strip() for word in connection.split(",")}
-    will_close = "close" in words or (version == "1.0" and "keep-alive" not in words)
+    will_close = "close" in words or status == 101 or (version == "1.0" and "keep-alive" not in words)
     if method == "HEAD" or status in {204, 304} or status < 200:
         return Answer(status, headers, 0, will_close, incoming)
     if encodings:

@@ -50,8 +50,7 @@ class Nursery:
             if fork is not None and threading.active_count() == 1:
                 self._pid = os.fork()
                 if not self._pid:
-                    self._control.close()
-                    _in_child(lambda: tend(theirs, fork))
+                    _in_child(lambda: tend(_alone_with(theirs), fork))
                 return
             fd = theirs.fileno()
             command = [sys.executable, "-P", "-c", _START, _ROOT, str(fd)]
@@ -107,6 +106,15 @@ class Nursery:
             return True
 
 
+def _alone_with(own: socket.socket) -> socket.socket:
+    """Let go of all else that came along with a fork: a lock or a pipe would stay held."""
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.closerange(3, own.fileno())
+    os.closerange(own.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+    return own
+
+
 def _in_child(work: Callable[[], NoReturn]) -> NoReturn:
     """Run ``work`` in a process that was forked: nothing of its parent's is finished or flushed here."""
     try:
@@ -124,30 +132,49 @@ def tend(control: socket.socket, raised: Raise) -> NoReturn:
         os.setpgid(0, 0)  # what a terminal sends to the run is the run's to hear
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(
+        signal.SIGCHLD, signal.SIG_DFL
+    )  # ignored, children would be gone before they are waited for
     os.dup2(2, 1)  # what a run prints is for whoever called it
     children: set[int] = set()
     try:
-        with control.makefile("rb", buffering=0) as file:
-            serve = raised(read_frame(file))  # type: ignore[arg-type]  # unbuffered, it returns bytes all the same
+        with control.makefile("rb", buffering=0) as file:  # what comes next has to be read with its socket
+            serve = raised(read_frame(file))  # type: ignore[arg-type]  # it reads as other files do
         gc.collect()
         gc.freeze()
         while True:
             asked, fds, _, _ = socket.recv_fds(control, 1, 1)
             if not asked:
                 break
-            while children and (ended := os.waitpid(-1, os.WNOHANG)[0]):
-                children.discard(ended)
-            with socket.socket(fileno=fds[0]) as theirs:
-                pid = os.fork()
-                if not pid:
-                    control.close()
-                    _in_child(lambda: _member(serve, theirs))
-            children.add(pid)
+            for pid in list(children):
+                if os.waitpid(pid, os.WNOHANG)[0]:
+                    children.discard(pid)
+            if fds:  # else there was no room for one: the parent's end tells that nobody has it
+                with socket.socket(fileno=fds[0]) as theirs:
+                    children |= _forked(control, serve, theirs)
     except (EOFError, OSError):
         pass
-    for pid in children:
-        os.kill(pid, signal.SIGKILL)  # not waited for yet, so it is still that one's number
-    os._exit(0)
+    finally:
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)  # not waited for yet, so it is still that one's number
+        for pid in children:
+            os.waitpid(pid, 0)
+        os._exit(0)
+
+
+def _forked(
+    control: socket.socket, serve: Callable[[socket.socket], NoReturn], theirs: socket.socket
+) -> set[int]:
+    """Fork one member; where there can be no more, those that are there go on."""
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os.write(2, f"a transfer process could not be forked: {error}\n".encode())
+        return set()
+    if not pid:
+        control.close()
+        _in_child(lambda: _member(serve, theirs))
+    return {pid}
 
 
 def _member(serve: Callable[[socket.socket], NoReturn], theirs: socket.socket) -> NoReturn:

@@ -94,7 +94,10 @@ class RetryPolicy:
         try:
             return await work()  # most work succeeds at once, and need not pay for what repeats it
         except Transient as error:
-            return await self._again(work, error, time.monotonic() - began)
+            spent = time.monotonic() - began
+            if spent >= self.total:
+                raise
+            return await self._again(work, error, spent)
 
     async def _again(self, work: Callable[[], Awaitable[T]], error: Transient, spent: float) -> T:
         """Go on behind a first try that failed after ``spent`` seconds."""
@@ -102,7 +105,7 @@ class RetryPolicy:
         attempts = stamina.retry_context(
             on=self._wait_for,
             attempts=self.attempts,
-            timeout=max(0.0, self.total - spent),
+            timeout=self.total - spent,
             wait_initial=self.wait_initial,
             wait_max=self.wait_max,
             wait_jitter=min(1.0, 2 * self.wait_initial),

@@ -261,7 +261,7 @@ class _Run(Generic[T]):
     async def _settle(self, done: MemoryObjectReceiveStream[_Done[T]]) -> None:
         async for first in done:
             handful = [first]
-            if self.line.linger and not self.drain.begun:
+            if self.line.linger and first[0] is not None and not self.drain.begun:
                 await anyio.sleep(self.line.linger)
             while len(handful) < SETTLE_BATCH:
                 try:

@@ -181,7 +181,8 @@ class Reply:
             connection = self._held.pop()  # by one thread only
         except IndexError:
             return
-        if self.whole and not self._answer.will_close:
+        # Bytes behind an answer belong to nothing that was asked for.
+        if self.whole and not self._answer.will_close and self._answer.incoming.is_quiet:
             self._wire.keep(self._origin, connection)
         else:
             _shut(connection.socket)

@@ -24,6 +24,16 @@ def raised(setup):
         os._exit(0)
     return serve
 
+def busy(setup):
+    # members that never look at their socket themselves
+    from mediapipe.crew_member import _leave_with
+    def serve(parent):
+        threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+        parent.sendall(repr((0, os.getpid())).encode() + b"\\n")
+        time.sleep(60)
+        os._exit(0)
+    return serve
+
 def hear(one):
     return eval(one.makefile().readline())
 """
@@ -75,6 +85,58 @@ os.kill(nursery._pid, signal.SIGSTOP)
 print(nursery._pid)
 nursery.close()
 os.kill(pid, signal.SIGKILL)
+""",
+    "nursery killed": """
+nursery = Nursery(fork=busy)
+one = nursery.member("told")
+pid = hear(one)[1]
+one.sendall(b"what it is told does not end it")
+os.kill(nursery._pid, signal.SIGKILL)
+time.sleep(0.1)
+os.kill(pid, 0)
+nursery.close()
+one.close()
+print(pid)
+""",
+    "children ignored": """
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+nursery = Nursery(fork=busy)
+ones = [nursery.member("told") for _ in range(3)]
+pids = [hear(one)[1] for one in ones]
+os.kill(pids[0], signal.SIGKILL)
+time.sleep(0.1)
+nursery.close()
+print(*pids)
+""",
+    "no more": """
+fork, count = os.fork, [0]
+def failing():
+    count[0] += 1
+    if count[0] in {3, 4}:  # the nursery itself is the first
+        raise BlockingIOError(11, "no more processes")
+    return fork()
+os.fork = failing
+nursery = Nursery(fork=raised)
+first = nursery.member("told")
+hear(first)
+for _ in range(2):
+    assert nursery.member("told").recv(10) == b""
+hear(nursery.member("told"))
+first.sendall(b"still there")
+print(nursery._pid)
+nursery.close()
+""",
+    "inherits nothing": """
+read, write = os.pipe()
+os.set_inheritable(write, True)
+nursery = Nursery(fork=raised)
+one = nursery.member("told")
+pid = hear(one)[1]
+os.close(write)
+assert os.read(read, 1) == b"", "somebody else holds it"
+assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
+nursery.close()
+print(pid)
 """,
     "killed": """
 nursery = Nursery(fork=raised)

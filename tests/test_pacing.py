@@ -441,3 +441,18 @@ def test_a_body_that_fails_gives_its_bytes_back() -> None:
         assert budget._used == 0
 
     anyio.run(main)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_first_try_that_took_all_the_time_is_the_last_and_says_nothing_else() -> None:
+    tries = [0]
+
+    async def work() -> None:
+        tries[0] += 1
+        await anyio.sleep(0.05)
+        raise Transient("slow")
+
+    policy = RetryPolicy(attempts=5, wait_initial=0.001, wait_max=0.01, total=0.02)
+    with pytest.raises(Transient):
+        anyio.run(lambda: policy.run(work))
+    assert tries == [1]

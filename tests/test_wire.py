@@ -139,6 +139,22 @@ def test_what_came_unasked_is_never_taken_for_an_answer(tmp_path: Path, tls: boo
             assert got(opened, stage) == BODY
 
 
+def test_a_connection_that_said_more_than_was_asked_is_not_used_again() -> None:
+    """Also where that came in one piece with the answer."""
+
+    def chatty(actor: Actor) -> None:
+        actor.head()
+        actor.say(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirstHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n!"
+        )
+        actor.head()
+
+    with staged(chatty, answers) as stage, wire() as opened:
+        assert got(opened, stage) == b"first"
+        assert not any(opened._idle.values())
+        assert got(opened, stage) == BODY
+
+
 def closes_on_the_second(reset: bool) -> Callable[[Actor], None]:
     def scene(actor: Actor) -> None:
         actor.head()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -147,11 +148,10 @@ def _nursery(settings: Settings, ask: Ask) -> Nursery | None:
 
     if ask.dry_run or crew_size(settings) == 1 or not settings.archive.dest:
         return None
-    try:
+    nursery = None
+    with suppress(OSError):  # the crew says so when it needs one
         nursery = Nursery(fork=raised)
         nursery.prepare(setup_of(settings))
-    except OSError:
-        return None  # the crew says so when it needs one
     return nursery
 
 

@@ -23,6 +23,7 @@ import botocore.parsers
 import urllib3.exceptions
 from anyio import CapacityLimiter, to_thread
 from botocore.config import Config
+from botocore.credentials import Credentials
 
 from mediapipe.errors import MediapipeError, UsageError
 from mediapipe.redact import quote_body
@@ -164,14 +165,7 @@ class S3Store:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        with self._lock:
-            client, self._opened = self._opened, None
-            sender, self._sender = self._sender, None
-            self._fast, self._asked = None, False
-        if sender is not None:
-            sender.wire.close()
-        if client is not None:
-            client.close()
+        self._forget()
 
     async def _run(self, what: str, work: Callable[[], T]) -> T:
         def run() -> T:
@@ -197,9 +191,27 @@ class S3Store:
             return self._opened
 
     def prepare(self) -> None:
-        """Open what the first put would open; what goes wrong is left to that one. Nothing is sent."""
+        """Open what the first put would open, before processes that share it are forked.
+
+        Only where credentials are at hand: those that a service gives out come over a connection, and two
+        processes must not read from one. What goes wrong is left to the first put.
+        """
         with suppress(MediapipeError), translated("setting up S3"):
-            self._putting()
+            self._client()
+            if self._session is not None and type(self._session.get_credentials()) is Credentials:
+                self._putting()
+                return
+        self._forget()
+
+    def _forget(self) -> None:
+        with self._lock:
+            client, self._opened, self._session = self._opened, None, None
+            sender, self._sender = self._sender, None
+            self._fast, self._asked = None, False
+        if sender is not None:
+            sender.wire.close()
+        if client is not None:
+            client.close()
 
     def _objects(self) -> Objects:
         return Objects(self._client(), self._bucket, self._options)

@@ -4,7 +4,8 @@ What a header is called is read from botocore's own model of the service, and wh
 that it prepares; credentials are its own. Only plain Signature Version 4 is spoken; where botocore would sign
 otherwise (S3 Express, access points of several regions) :func:`fast_puts` returns None, and botocore does it.
 
-The hash that is known is signed as the payload's: the store refuses bytes that have another.
+The hash that is known is signed as the payload's: the store refuses bytes that have another. Not every store
+does, so what was spooled to a disk is hashed once more as it is sent, and not sent whole if it was damaged.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ class FastPuts:
         headers = self._headers(size, parameters)
         credentials = self.credentials.get_frozen_credentials()
         signed = self.signer.signed("PUT", path, headers, sha256, credentials, datetime.now(UTC))
-        sent = body if size > SMALL else body.read()
+        sent: Any = body if getattr(body, "name", None) is None else _Proven(body, size, sha256)
+        if size <= SMALL:
+            sent = sent.read()
         status, told, content = exchanged(self.wire, self.origin, "PUT", path, list(signed.items()), sent)
         if 200 <= status < 300 and not content.strip():
             return True
@@ -123,6 +126,32 @@ def fast_puts(client: S3Client, bucket: str, sender: WiredSender, credentials: A
         output=operation.output_shape,
         agent=_header(sample, "User-Agent"),
     )
+
+
+class _Proven:
+    """A body that came back from a disk; its last piece is handed out only when all of it has the hash."""
+
+    def __init__(self, body: BinaryIO, size: int, sha256: str) -> None:
+        self._body, self._left, self._sha256 = body, size, sha256
+        self._hasher = hashlib.sha256()
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill the view; raises ``Failed``."""
+        count: int = self._body.readinto(view)  # type: ignore[attr-defined]  # files have it
+        self._seen(view[:count])
+        return count
+
+    def read(self) -> bytes:
+        """Return all of it; raises ``Failed``."""
+        data = self._body.read()
+        self._seen(data)
+        return data
+
+    def _seen(self, piece: bytes | memoryview) -> None:
+        self._hasher.update(piece)
+        self._left -= len(piece)
+        if self._left <= 0 and self._hasher.hexdigest() != self._sha256:
+            raise Failed("the bytes do not have the SHA-256 they should have", code="checksum")
 
 
 def _sha256_of(body: BinaryIO) -> str:

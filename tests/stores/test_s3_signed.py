@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -321,6 +322,57 @@ def test_bytes_that_the_store_refuses_are_looked_at_here(ours: bool) -> None:
     if ours:
         assert isinstance(caught.value, Failed)
         assert caught.value.code == "checksum"
+
+
+@pytest.mark.parametrize("size", [len(BYTES), 3_000_000])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_was_on_a_disk_is_not_sent_whole_when_it_was_damaged_there(size: int, damaged: bool) -> None:
+    """Also where a store would take anything."""
+    data = (BYTES * (size // len(BYTES) + 1))[:size]
+    sent: list[bytes] = []
+
+    class Lax(Recorder):
+        def request(self, *args: Any, **_: Any) -> Recorder:
+            body = args[4]
+            if isinstance(body, bytes):
+                sent.append(body)
+                return self
+            view = memoryview(bytearray(100_000))
+            while count := body.readinto(view):
+                sent.append(bytes(view[:count]))
+            return self
+
+    fast = made(Recorder())
+    fast.wire = Lax()  # type: ignore[assignment]
+    with tempfile.TemporaryFile() as file:
+        file.write(data[:-1] + b"!" if damaged else data)
+        file.seek(0)
+        sha256 = hashlib.sha256(data).hexdigest()
+        if not damaged:
+            assert fast.put("k", file, size, sha256, parameters(StoreOptions()))
+            assert b"".join(sent) == data
+            return
+        with pytest.raises(Failed) as caught:
+            fast.put("k", file, size, sha256, parameters(StoreOptions()))
+        assert caught.value.code == "checksum"
+        assert sum(map(len, sent)) < size
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+def test_only_credentials_at_hand_are_opened_before_processes_share_them(
+    monkeypatch: pytest.MonkeyPatch, lasting: bool
+) -> None:
+    """Those of a service come over a connection, and two processes must not read from one."""
+    if not lasting:
+        clock: list[int] = []
+        kept = refreshing(clock)
+        monkeypatch.setattr("boto3.session.Session.get_credentials", lambda self: kept)
+    store = S3Store("some-bucket", inline=True)
+    store.prepare()
+    assert (store._opened is not None) is lasting
+    assert (store._fast is not None) is lasting
+    store._forget()
+    assert store._opened is None
 
 
 def test_a_header_changed_on_the_way_would_be_found_out() -> None:
