@@ -94,7 +94,7 @@ def sides(count: int) -> tuple[list[Side], list[str]]:
     if shutil.which("aws") and shutil.which("curl"):
         few = max(2, min(10, count // 4))
         found.append(
-            Side("curl | aws s3 cp -, 2 at once", curl_aws(few), few / count, f"{few} files, scaled")
+            Side("curl into aws s3 cp -, 2 at once", curl_aws(few), few / count, f"{few} files, scaled")
         )
     else:
         absent.append("curl | aws s3 cp: not on this machine")

@@ -117,6 +117,14 @@ class JsonFormatter(_Formatter):
         return json.dumps(entry)
 
 
+_REAPED = "Unknown child process pid"
+
+
+def _tells_something(record: logging.LogRecord) -> bool:
+    """Leave out what asyncio says of a worker whose end its two sides saw at the same moment."""
+    return not (record.name == "asyncio" and str(record.msg).startswith(_REAPED))
+
+
 class _Handler(logging.StreamHandler[TextIO]):
     """Writes above the progress bars."""
 
@@ -145,6 +153,7 @@ def configure(
     lowest = max(logging.getLevelNamesMapping()[level], logging.WARNING if quiet else logging.NOTSET)
     handler = _Handler(stream if stream is not None else sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    handler.addFilter(_tells_something)
     root = logging.getLogger()
     for old in [ours for ours in root.handlers if isinstance(ours, _Handler)]:
         root.removeHandler(old)

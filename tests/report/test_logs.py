@@ -229,3 +229,11 @@ def test_a_log_line_stands_whole_among_bars(stream):
             thread.join()
     for number in range(3):
         assert f"mediapipe.somewhere: line {number} whole\n" in terminal.getvalue()
+
+
+def test_a_worker_that_ended_while_it_was_ended_is_no_news() -> None:
+    stream = io.StringIO()
+    configure(stream=stream)
+    logging.getLogger("asyncio").warning("Unknown child process pid %d, will report returncode 255", 7)
+    logging.getLogger("asyncio").warning("something else")
+    assert [line.rpartition(": ")[2] for line in stream.getvalue().splitlines()] == ["something else"]

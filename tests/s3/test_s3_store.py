@@ -6,6 +6,7 @@ import hashlib
 import io
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -209,11 +210,24 @@ async def test_bytes_damaged_on_the_way_create_nothing(s3: RunningS3, threshold:
         assert await put(store) == Created()
 
 
-async def test_wrong_bytes_are_stopped_before_they_are_sent(s3: RunningS3) -> None:
+async def test_wrong_bytes_are_refused_and_sent_once(s3: RunningS3) -> None:
     async with opened(s3) as store:
         s3.quiet()
-        with pytest.raises(Failed):
+        with pytest.raises(Failed) as caught:
             await store.put("k", io.BytesIO(BYTES), size=len(BYTES), sha256="0" * 64)
+        assert caught.value.code == "checksum"
+        assert [seen.method for seen in s3.front.seen] == ["PUT"]
+        assert await store.head("k") is None
+
+
+async def test_wrong_bytes_on_a_disk_are_stopped_before_they_are_sent(s3: RunningS3) -> None:
+    async with opened(s3) as store:
+        s3.quiet()
+        with tempfile.TemporaryFile() as file:
+            file.write(BYTES)
+            with pytest.raises(Failed) as caught:
+                await store.put("k", file, size=len(BYTES), sha256="0" * 64)
+        assert caught.value.code == "checksum"
         assert s3.front.seen == []
 
 
