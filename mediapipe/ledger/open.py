@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def _sqlite(url: URL, lock_seconds: float) -> Engine:
     def prepare(connection: sqlite3.Connection, _record: Any) -> None:
         # The driver's own transactions begin late and without the write lock; see `start`.
         connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode = WAL").close()
+        _to_wal(connection, lock_seconds)
         connection.execute("PRAGMA synchronous = FULL").close()
 
     @event.listens_for(engine, "begin")
@@ -127,6 +128,20 @@ def _sqlite(url: URL, lock_seconds: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _to_wal(connection: sqlite3.Connection, lock_seconds: float) -> None:
+    """Have a write-ahead log. Who opens a new file beside others is refused at once, without any wait."""
+    until = time.monotonic() + lock_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _postgresql(url: URL, lock_seconds: float) -> Engine:

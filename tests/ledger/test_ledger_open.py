@@ -6,8 +6,10 @@ import importlib.util
 import os
 import sqlite3
 import stat
+import threading
 from pathlib import Path
 
+import anyio
 import pytest
 from sqlalchemy import text
 
@@ -207,3 +209,22 @@ async def test_a_server_that_goes_away() -> None:
             with pytest.raises(LedgerUnavailable):
                 await ledger.recall(SCOPE, "a")
         await ledger.aclose()
+
+
+@pytest.mark.parametrize("begin", ["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE", "BEGIN"])
+def test_a_new_file_that_another_is_just_making_is_waited_for(tmp_path: Path, begin: str) -> None:
+    """Shards that are started together all find a new file, which is no write-ahead log yet."""
+    other = sqlite3.connect(tmp_path / "l.db", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE made (x)")
+    other.execute(begin)
+    other.execute("SELECT * FROM made").fetchall()
+    timer = threading.Timer(0.3, lambda: other.execute("ROLLBACK"))
+    timer.start()
+
+    async def main() -> None:
+        ledger = await open_ledger(f"sqlite:///{tmp_path}/l.db", owner="me")
+        await ledger.aclose()
+
+    anyio.run(main)
+    timer.join()
+    other.close()
