@@ -33,10 +33,10 @@ GC_THRESHOLD = 20_000
 
 def main() -> None:
     """Be a nursery started afresh: the socket's number is the argument."""
-    tend(socket.socket(fileno=int(sys.argv[1])), raised)
+    tend(socket.socket(fileno=int(sys.argv[1])), open_shared)
 
 
-def raised(told: object) -> Callable[[socket.socket], NoReturn]:
+def open_shared(told: object) -> Callable[[socket.socket], NoReturn]:
     """Open what all members share, and return what a member does: it works until its socket ends."""
     setup = cast(Setup, told)
     try:

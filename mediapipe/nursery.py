@@ -30,14 +30,14 @@ _BUFFER = 1 << 20
 _ROOT = str(Path(__file__).parent.parent)
 _START = "import sys; sys.path.append(sys.argv.pop(1)); from mediapipe.crew_member import main; main()"
 
-Raise = Callable[[object], Callable[[socket.socket], NoReturn]]
+OpenShared = Callable[[object], Callable[[socket.socket], NoReturn]]
 """From what a member has to know to what one does with its socket; exits where that cannot be."""
 
 
 class Nursery:
     """The parent's side."""
 
-    def __init__(self, fork: Raise | None = None) -> None:
+    def __init__(self, fork: OpenShared | None = None) -> None:
         """Start it afresh; or fork it, to call ``fork`` there, so that nothing is imported twice.
 
         That is for who has not begun anything yet. Where a thread runs it is started afresh all the same:
@@ -126,20 +126,18 @@ def _in_child(work: Callable[[], NoReturn]) -> NoReturn:
         os._exit(1)
 
 
-def tend(control: socket.socket, raised: Raise) -> NoReturn:
+def tend(control: socket.socket, open_shared: OpenShared) -> NoReturn:
     """Fork members until the parent is gone."""
     with suppress(PermissionError):  # it leads a group of its own already
         os.setpgid(0, 0)  # what a terminal sends to the run is the run's to hear
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(
-        signal.SIGCHLD, signal.SIG_DFL
-    )  # ignored, children would be gone before they are waited for
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who ignores it cannot wait for anybody
     os.dup2(2, 1)  # what a run prints is for whoever called it
     children: set[int] = set()
     try:
         with control.makefile("rb", buffering=0) as file:  # what comes next has to be read with its socket
-            serve = raised(read_frame(file))  # type: ignore[arg-type]  # it reads as other files do
+            serve = open_shared(read_frame(file))  # type: ignore[arg-type]  # it reads as other files do
         gc.collect()
         gc.freeze()
         while True:

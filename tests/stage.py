@@ -102,6 +102,16 @@ class Stage:
 
 
 @contextmanager
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Yield two ends of one connection."""
+    here, there = socket.socketpair()
+    with here, there:
+        here.settimeout(5)
+        there.settimeout(5)
+        yield here, there
+
+
+@contextmanager
 def staged(*scenes: Scene, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Stage]:
     """Serve: the first connection plays the first scene, and the last scene is for all others."""
     stage = Stage(scenes, tls, host)

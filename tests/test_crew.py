@@ -35,6 +35,7 @@ from mediapipe.transfer_services import crew_of, transfer_tools
 from tests.archive_runs import Archiver, expected, s3_objects, sample
 from tests.convirza.server import Reply, Request, Server, serving
 from tests.crash.test_archive_kill import environment, start
+from tests.processes import gone, wait_gone
 from tests.s3.server import RunningS3
 from tests.test_transfer import wav
 
@@ -612,20 +613,6 @@ def test_a_program_that_is_not_there_is_done_without(
     with serving(gives) as server, caplog.at_level(logging.WARNING):
         anyio.run(main)
     assert "could not be started" in caplog.text
-
-
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def wait_gone(pids: list[int], seconds: float = 8.0) -> None:
-    until = time.monotonic() + seconds
-    while not all(gone(pid) for pid in pids):
-        assert time.monotonic() < until, "a member outlives its parent"
-        time.sleep(0.02)
 
 
 def test_who_is_cancelled_leaves_and_the_members_end_with_the_crew(tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ import http.client
 import io
 import math
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from hypothesis import given
@@ -15,6 +13,7 @@ from hypothesis import strategies as st
 
 from mediapipe.http1 import CHUNK, Asked, Unsendable, asks_leave, exchanged, head_of
 from mediapipe.incoming import Incoming
+from tests.stage import pair
 
 SECRET = "s3cr3t"
 
@@ -69,15 +68,6 @@ def test_what_would_be_read_as_something_else_is_not_sent_nor_shown(
 def test_leave_is_asked_for_by_its_header_in_any_case() -> None:
     assert asks_leave([("A", "b"), ("eXpect", "100-continue")])
     assert not asks_leave([("Expected", "100-continue")])
-
-
-@contextmanager
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    here, there = socket.socketpair()
-    with here, there:
-        here.settimeout(5)
-        there.settimeout(5)
-        yield here, there
 
 
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import http.client
 import math
-import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import h11
 import pytest
@@ -15,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediapipe.incoming import Answer, Incoming, read_answer
+from tests.stage import pair
 
 OK = b"HTTP/1.1 200 OK\r\n"
 BODY = bytes(range(256)) * 20
@@ -160,15 +158,6 @@ def test_what_is_taken_for_a_head_is_read_as_others_read_it(
     assert [(name.decode().lower(), value.decode("latin-1")) for name, value in theirs.headers] == [
         (name.lower(), value) for name, value in ours.headers
     ]
-
-
-@contextmanager
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    here, there = socket.socketpair()
-    with here, there:
-        here.settimeout(5)
-        there.settimeout(5)
-        yield here, there
 
 
 def test_a_deadline_holds_however_slowly_bytes_drip() -> None:

@@ -6,16 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.processes import wait_gone
 
 PRELUDE = """
 import os, signal, socket, sys, threading, time
 from mediapipe.nursery import Nursery
 
-def raised(setup):
+def open_shared(setup):
     opened = [setup, os.getpid()]  # once, in the nursery
     def serve(parent):
         parent.sendall(repr((opened, os.getpid(), os.getpgid(0))).encode() + b"\\n")
@@ -40,7 +41,7 @@ def hear(one):
 
 BODY = {
     "forks": """
-nursery = Nursery(fork=raised)
+nursery = Nursery(fork=open_shared)
 ones = [nursery.member("told") for _ in range(3)]
 said = [hear(one) for one in ones]
 assert {tuple(opened) for opened, _, _ in said} == {("told", nursery._pid)}
@@ -56,18 +57,18 @@ print(*(pid for _, pid, _ in said), again[1])
 """,
     "threads": """
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
-nursery = Nursery(fork=raised)
+nursery = Nursery(fork=open_shared)
 assert nursery._process is not None, "a fork would hold what that thread holds"
 nursery.close()
 print(nursery._process.pid)
 """,
     "idle": """
-nursery = Nursery(fork=raised)
+nursery = Nursery(fork=open_shared)
 print(nursery._pid)
 nursery.close()
 """,
     "stopped": """
-nursery = Nursery(fork=raised)
+nursery = Nursery(fork=open_shared)
 one = nursery.member("told")
 pid = hear(one)[1]
 os.kill(pid, signal.SIGSTOP)
@@ -79,7 +80,7 @@ print(pid)
     "stopped nursery": """
 import mediapipe.nursery
 mediapipe.nursery.PATIENCE_S = 0.3
-nursery = Nursery(fork=raised)
+nursery = Nursery(fork=open_shared)
 pid = hear(nursery.member("told"))[1]
 os.kill(nursery._pid, signal.SIGSTOP)
 print(nursery._pid)
@@ -116,7 +117,7 @@ def failing():
         raise BlockingIOError(11, "no more processes")
     return fork()
 os.fork = failing
-nursery = Nursery(fork=raised)
+nursery = Nursery(fork=open_shared)
 first = nursery.member("told")
 hear(first)
 for _ in range(2):
@@ -129,7 +130,7 @@ nursery.close()
     "inherits nothing": """
 read, write = os.pipe()
 os.set_inheritable(write, True)
-nursery = Nursery(fork=raised)
+nursery = Nursery(fork=open_shared)
 one = nursery.member("told")
 pid = hear(one)[1]
 os.close(write)
@@ -139,13 +140,13 @@ nursery.close()
 print(pid)
 """,
     "killed": """
-nursery = Nursery(fork=raised)
+nursery = Nursery(fork=open_shared)
 one = nursery.member("told")
 print(nursery._pid, hear(one)[1], flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """,
     "gone": """
-nursery = Nursery(fork=raised)
+nursery = Nursery(fork=open_shared)
 os.kill(nursery._pid, signal.SIGKILL)
 time.sleep(0.1)
 try:
@@ -155,7 +156,7 @@ except OSError:
 nursery.close()
 """,
     "signals": """
-nursery = Nursery(fork=raised)
+nursery = Nursery(fork=open_shared)
 one = nursery.member("told")
 pid = hear(one)[1]
 for number in (signal.SIGINT, signal.SIGTERM):
@@ -168,7 +169,7 @@ print(pid)
 nursery.close()
 """,
     "prints": """
-def raised(setup):
+def open_shared(setup):
     print("from the nursery", flush=True)
     def serve(parent):
         print("from a member", flush=True)
@@ -176,19 +177,12 @@ def raised(setup):
         parent.recv(1)
         os._exit(0)
     return serve
-nursery = Nursery(fork=raised)
+nursery = Nursery(fork=open_shared)
 hear(nursery.member("told"))
 print(nursery._pid)
 nursery.close()
 """,
 }
-
-
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 @pytest.mark.parametrize("name", BODY)
@@ -206,7 +200,4 @@ def test_it_forks_when_asked_and_leaves_nobody_behind(name: str) -> None:
     assert "Traceback" not in done.stderr
     pids = [int(pid) for pid in done.stdout.split()]
     assert pids, done.stderr
-    until = time.monotonic() + 5
-    while not all(map(gone, pids)):
-        assert time.monotonic() < until, "it outlives its parent"
-        time.sleep(0.01)
+    wait_gone(pids)

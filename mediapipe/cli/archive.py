@@ -142,7 +142,7 @@ def archive_and_report(settings: Settings, ask: Ask, *, as_json: bool, engine: s
 def _nursery(settings: Settings, ask: Ask) -> Nursery | None:
     """Fork what transfer processes come from, once all is imported and before anything is begun."""
     import mediapipe.services  # noqa: F401
-    from mediapipe.crew_member import raised
+    from mediapipe.crew_member import open_shared
     from mediapipe.nursery import Nursery
     from mediapipe.transfer_services import crew_size, setup_of
 
@@ -150,7 +150,7 @@ def _nursery(settings: Settings, ask: Ask) -> Nursery | None:
         return None
     nursery = None
     with suppress(OSError):  # the crew says so when it needs one
-        nursery = Nursery(fork=raised)
+        nursery = Nursery(fork=open_shared)
         nursery.prepare(setup_of(settings))
     return nursery
 
